@@ -1,0 +1,28 @@
+# Everything we link that is not ours. Boost is used as headers only: its compiled parts (Asio, Asio SSL, Beast, JSON,
+# URL) are built once, in boost_sources.cpp, by the compiler that builds the rest. `run` unpacks the headers into
+# build/boost when installing the package would remove another Boost.
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+
+if(EXISTS "${CMAKE_SOURCE_DIR}/build/boost/usr/include/boost/version.hpp")
+  set(OPI_BOOST_INCLUDE "${CMAKE_SOURCE_DIR}/build/boost/usr/include")
+else()
+  find_path(OPI_BOOST_INCLUDE boost/version.hpp REQUIRED)
+endif()
+file(STRINGS "${OPI_BOOST_INCLUDE}/boost/version.hpp" boost_version REGEX "define BOOST_VERSION [0-9]+")
+string(REGEX REPLACE ".* ([0-9]+)$" "\\1" boost_version "${boost_version}")
+if(boost_version LESS 108100)
+  message(FATAL_ERROR "Boost 1.81 or newer is needed, ${OPI_BOOST_INCLUDE} has ${boost_version}; ./run installs it")
+endif()
+
+add_library(opi_boost STATIC "${CMAKE_SOURCE_DIR}/cmake/boost_sources.cpp")
+target_include_directories(opi_boost SYSTEM PUBLIC "${OPI_BOOST_INCLUDE}")
+target_compile_definitions(opi_boost PUBLIC
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  BOOST_ASIO_DISABLE_BOOST_ARRAY BOOST_ALL_NO_LIB)
+target_compile_options(opi_boost PRIVATE -w)
+target_link_libraries(opi_boost PUBLIC Threads::Threads OpenSSL::SSL OpenSSL::Crypto)

@@ -1,0 +1,36 @@
+# A room is one static library, src/<room>, with every .cpp that stands in it; rooms name what they may include.
+
+# One precompiled header for all of src and tests: the standard library and Asio's coroutines.
+add_library(opi_pch OBJECT "${CMAKE_SOURCE_DIR}/cmake/precompiled.cpp")
+target_link_libraries(opi_pch PUBLIC opi_options opi_boost fmt::fmt)
+target_precompile_headers(opi_pch PRIVATE "${CMAKE_SOURCE_DIR}/cmake/precompiled.hpp")
+
+# opi_room(NAME rooms… [LIBRARIES targets…])
+function(opi_room name)
+  cmake_parse_arguments(arg "" "" "LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  add_library(opi_${name} STATIC ${sources})
+  target_include_directories(opi_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+  target_precompile_headers(opi_${name} REUSE_FROM opi_pch)
+  target_link_libraries(opi_${name} PUBLIC opi_options opi_boost fmt::fmt ${arg_LIBRARIES})
+  foreach(room IN LISTS arg_UNPARSED_ARGUMENTS)
+    target_link_libraries(opi_${name} PUBLIC opi_${room})
+  endforeach()
+endfunction()
+
+# opi_test(NAME LABEL files… [ROOMS rooms…] [TIMEOUT seconds]): one program, each TEST in it one CTest test.
+function(opi_test name label)
+  cmake_parse_arguments(arg "" "TIMEOUT" "ROOMS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests")
+  target_precompile_headers(${name} REUSE_FROM opi_test_pch)
+  target_link_libraries(${name} PRIVATE opi_options GTest::gmock opi_test_main)
+  foreach(room IN LISTS arg_ROOMS)
+    target_link_libraries(${name} PRIVATE opi_${room})
+  endforeach()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT ${arg_TIMEOUT})
+endfunction()
