@@ -1,0 +1,76 @@
+#pragma once
+/// @file
+/// One PostgreSQL session over libpq, without blocking.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "aio/blocking_pool.hpp"
+#include "aio/task.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "pg/settings.hpp"
+#include "pg/value.hpp"
+
+namespace opi::pg {
+
+/// A warning or note that the server sent beside a result.
+struct Notice {
+  std::string sqlstate;
+  std::string severity;
+  std::string message;
+};
+
+enum class TransactionStatus { idle, active, in_transaction, failed, unknown };
+
+/// One session. Move-only; destruction closes the socket at once without waiting.
+///
+/// Threading: one operation at a time, on the executor given to `connect`.
+/// Cancellation: terminal cancellation of an awaiting coroutine ends the operation with ErrorKind::cancelled and leaves the
+/// connection `broken()` (the server's answer is still under way): it is closed, never used again.
+/// Errors: a server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and never
+/// parameters. After an error within the protocol (broken()) the connection is useless.
+class Connection {
+ public:
+  /// Dials, authenticates and pins the session (see startup_pins). Blocking parts (name lookup, files) run on `blocking`.
+  static Task<Result<Connection>> connect(asio::any_io_executor executor, const ServerSettings& server,
+                                          aio::BlockingPool& blocking, SteadyTime deadline);
+
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+  ~Connection();
+
+  /// One statement with parameters ($1, $2 …), extended protocol.
+  Task<Result<ResultSet>> query(std::string sql, Params params = {});
+  /// One statement without parameters, prepared once for each connection and text, then reused.
+  Task<Result<ResultSet>> query_prepared(std::string sql, Params params = {});
+  /// One or more statements separated by semicolons, simple protocol, the last result. Several are one implicit transaction.
+  Task<Result<ResultSet>> execute(std::string sql);
+  /// A round trip that proves the session is alive.
+  Task<Result<>> ping(SteadyTime deadline);
+  /// Says goodbye and closes; bounded by the deadline.
+  Task<> close(SteadyTime deadline);
+
+  /// Collects notices from now on; replaced at each call. Never called after the connection is gone.
+  void on_notice(std::function<void(const Notice&)> handler);
+
+  bool broken() const noexcept;
+  TransactionStatus transaction_status() const noexcept;
+  int backend_pid() const noexcept;
+  /// 150020 for 15.20.
+  int server_version() const noexcept;
+  /// "15.20".
+  std::string server_version_text() const;
+  /// "127.0.0.1:5432" or the socket's directory.
+  std::string peer() const;
+  std::uint64_t statements_run() const noexcept;
+
+ private:
+  struct Impl;
+  explicit Connection(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+  friend class DatabasePool;
+};
+
+}  // namespace opi::pg

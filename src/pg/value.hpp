@@ -1,0 +1,116 @@
+#pragma once
+/// @file
+/// Parameters that go to the server and results that come back.
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+struct pg_result;  // libpq's PGresult
+
+namespace opi::pg {
+
+/// One parameter of a statement, sent as text, its type inferred by the server. Owns its bytes.
+/// Never put a secret in: a failing statement may be logged by the server.
+class Param {
+ public:
+  Param(std::nullopt_t) {}
+  Param(std::string text) : text_(std::move(text)) {}
+  Param(std::string_view text) : text_(std::string(text)) {}
+  Param(const char* text) : text_(std::string(text)) {}
+  Param(bool value) : text_(value ? "t" : "f") {}
+  template <std::integral Integer>
+    requires(!std::same_as<Integer, bool>)
+  Param(Integer value) : text_(std::to_string(value)) {}
+  Param(double value);
+  /// bytea, in hex form.
+  Param(std::span<const std::byte> bytes);
+  /// text[].
+  Param(const std::vector<std::string>& array);
+  template <class T>
+  Param(const std::optional<T>& value) {
+    if (value) *this = Param(*value);
+  }
+
+  /// Null for SQL NULL; terminated.
+  const char* c_str() const noexcept { return text_ ? text_->c_str() : nullptr; }
+
+ private:
+  std::optional<std::string> text_;
+};
+using Params = std::vector<Param>;
+
+class ResultSet;
+
+/// One row of a result; valid while its ResultSet lives.
+class Row {
+ public:
+  bool is_null(int column) const noexcept;
+  /// The column as text; "" for NULL.
+  std::string_view text(int column) const noexcept;
+  /// The column as T: std::string, bool, int, std::int64_t, std::uint32_t, double, std::vector<std::byte> (bytea), std::vector<std::string> (text[]),
+  /// or std::optional of these. Throws std::logic_error when the text is not a T or a NULL has nowhere to go: the
+  /// statement and the caller disagree, which is a defect.
+  template <class T>
+  T get(int column) const;
+  /// By column name; throws std::logic_error for an unknown one.
+  template <class T>
+  T get(std::string_view column) const;
+  int column_index(std::string_view name) const;
+
+ private:
+  friend class ResultSet;
+  Row(const pg_result* result, int row) noexcept : result_(result), row_(row) {}
+  const pg_result* result_;
+  int row_;
+};
+
+/// The whole result of one statement. Move-only; owns libpq's buffer. Not synchronised.
+class ResultSet {
+ public:
+  ResultSet() = default;
+  explicit ResultSet(pg_result* result) noexcept : result_(result) {}
+
+  int size() const noexcept;
+  bool empty() const noexcept { return size() == 0; }
+  int columns() const noexcept;
+  std::string_view column_name(int column) const noexcept;
+  Row operator[](int row) const noexcept { return {result_.get(), row}; }
+  /// Rows touched by INSERT, UPDATE, DELETE; 0 otherwise.
+  std::int64_t affected() const noexcept;
+  /// "SELECT 3", "CREATE ROLE".
+  std::string_view command_tag() const noexcept;
+
+  class Iterator {
+   public:
+    Iterator(const ResultSet* set, int row) noexcept : set_(set), row_(row) {}
+    Row operator*() const noexcept { return (*set_)[row_]; }
+    Iterator& operator++() noexcept {
+      ++row_;
+      return *this;
+    }
+    bool operator==(const Iterator&) const noexcept = default;
+
+   private:
+    const ResultSet* set_;
+    int row_;
+  };
+  Iterator begin() const noexcept { return {this, 0}; }
+  Iterator end() const noexcept { return {this, size()}; }
+
+ private:
+  struct Clear {
+    void operator()(pg_result* result) const noexcept;
+  };
+  std::unique_ptr<pg_result, Clear> result_;
+};
+
+}  // namespace opi::pg
