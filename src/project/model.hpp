@@ -1,0 +1,89 @@
+#pragma once
+/// @file
+/// A project file as typed values: what somebody declared, and where each declaration stands.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/place.hpp"
+
+namespace opi::project {
+
+/// A value and the place it was written at.
+template <class T>
+struct Located {
+  T value{};
+  Place place = {};
+};
+using Text = Located<std::string>;
+
+/// config.*: all optional; ciphertexts stay as written (armored or prefixed), nothing is decrypted here.
+struct ProjectConfig {
+  std::optional<Text> age_public_key = {};
+  std::optional<Text> age_private_key = {};  ///< sealed to the platform key
+  std::optional<Text> api_key = {};          ///< sealed to the project key
+};
+
+/// components[]: which services a component uses; the rest of it is validated and not acted on.
+struct Component {
+  Text name;
+  std::vector<Text> services = {};  ///< `uses-services` of 2025, `services` of 2026
+};
+
+/// deployments[].clone-from, in either layout.
+struct CloneFrom {
+  enum class Type { deployment, remote_source, backup };
+  enum class Mode { once, always };
+  Type type = Type::deployment;
+  Mode mode = Mode::once;
+  Text reference;
+};
+
+/// An extra schema of service postgresql-database.
+struct ExtraSchema {
+  Text postfix;
+  std::string description = {};
+  bool marked_for_deletion = false;
+};
+
+/// How the project wants its databases.
+struct DatabaseService {
+  bool wanted_by_project = false;             ///< named in the project's `services`
+  std::vector<ExtraSchema> schemas = {};
+  std::optional<Text> pool = {};              ///< the named pool (server) its databases live on; none: main
+  std::optional<std::int64_t> connection_limit = {};
+  std::vector<Text> extensions = {};
+  std::optional<Text> deletion = {};          ///< "keep" or "remove"
+  Place place = {};
+};
+
+/// deployments[].
+struct Deployment {
+  Text name;
+  Text cluster;
+  Text namespace_;                            ///< without the cluster's prefix; the project's name when not given
+  std::vector<Text> components = {};          ///< references
+  std::optional<Text> repository = {};
+  std::optional<CloneFrom> clone_from = {};
+  bool force_clone = false;
+  bool uses_database = false;                 ///< one of its components uses postgresql-database
+  Place place = {};
+};
+
+/// One project file, valid.
+struct Project {
+  Text name;
+  std::string display_name = {};
+  std::string schema_version = {};            ///< empty: the layout of 2025
+  std::vector<std::string> clusters = {};
+  ProjectConfig config = {};
+  std::vector<Component> components = {};
+  DatabaseService database = {};
+  std::vector<Deployment> deployments = {};
+  std::string file = {};                      ///< as given to the parser
+};
+
+}  // namespace opi::project
