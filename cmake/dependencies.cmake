@@ -26,3 +26,12 @@ target_compile_definitions(opi_boost PUBLIC
   BOOST_ASIO_DISABLE_BOOST_ARRAY BOOST_ALL_NO_LIB)
 target_compile_options(opi_boost PRIVATE -w)
 target_link_libraries(opi_boost PUBLIC Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
+
+# The metrics library's core (its civetweb and curl parts are not linked), logging and command-line parsing.
+find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
+find_package(spdlog CONFIG REQUIRED)
+add_library(opi_spdlog INTERFACE)
+target_link_libraries(opi_spdlog INTERFACE spdlog::spdlog)
+find_package(CLI11 CONFIG REQUIRED)
+add_library(opi_cli11 INTERFACE)
+target_link_libraries(opi_cli11 INTERFACE CLI11::CLI11)
