@@ -1,0 +1,193 @@
+#pragma once
+/// @file
+/// What the operator decides: the typed form of `opi.yaml`, where each value also knows where it came from.
+///
+/// Plain values with their defaults; no I/O here. `settings_loader.hpp` fills them, `settings_fields.hpp` lists every
+/// field with its documentation, `settings_rooms.hpp` turns them into the plain settings that each room takes.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/place.hpp"
+#include "base/result.hpp"
+#include "base/secret_string.hpp"
+#include "pg/settings.hpp"
+
+namespace opi::app {
+
+/// Who said a value. A plain value.
+struct Origin {
+  enum class Source { by_default, file, environment };
+  Source source = Source::by_default;
+  Place place = {};           ///< file: where in it
+  std::string variable = {};  ///< environment: the variable's name
+
+  bool given() const noexcept { return source != Source::by_default; }
+  /// "default", "opi.yaml:9:5" or "environment variable OPI_HTTP__PORT".
+  std::string to_string() const;
+};
+
+/// A value and who said it. Reads like a pointer: `*settings.http.port`.
+template <class T>
+struct Setting {
+  T value{};
+  Origin origin = {};
+
+  const T& operator*() const noexcept { return value; }
+  const T* operator->() const noexcept { return &value; }
+};
+
+/// A secret given directly (`password`) or as the name of a file that holds it (`password_file`); never both.
+/// Copies share the bytes. Safe from any thread once loaded.
+struct SecretSetting {
+  std::shared_ptr<const SecretString> bytes = {};  ///< given directly; null otherwise
+  Origin origin = {};                              ///< of `bytes`
+  Setting<std::string> file = {};                  ///< absolute path; empty: none
+
+  bool given() const noexcept { return bytes != nullptr || !file->empty(); }
+  /// The secret now: the bytes, or the file read anew, so that a replaced file is a rotated secret. One trailing line
+  /// break is not part of it. Blocking (a small file). Errors: not_found when nothing is given or the file is missing,
+  /// denied, invalid (empty, or over 64 KiB).
+  Result<SecretString> read() const;
+  /// "default", the place or variable of the value, or "file /run/secrets/db, named by opi.yaml:9:5".
+  std::string origin_text() const;
+};
+
+enum class LogFormat { automatic, text, json };
+
+struct LogSettings {
+  Setting<LogLevel> level{LogLevel::info};
+  Setting<LogFormat> format{LogFormat::automatic};  ///< automatic: text on a terminal, JSON lines otherwise
+};
+
+struct ClusterSettings {
+  Setting<std::string> name{"local"};  ///< deployments of this cluster are ours
+  Setting<std::string> namespace_prefix{"rig-"};
+};
+
+struct ControlSettings {
+  Setting<std::string> database{"opi"};  ///< what pool `main` connects to
+};
+
+struct PoolLimits {
+  Setting<std::uint32_t> min{2};
+  Setting<std::uint32_t> max{10};
+  Setting<std::uint32_t> max_waiting{1'000};
+  Setting<std::chrono::milliseconds> acquire_timeout{std::chrono::seconds{30}};
+  Setting<std::chrono::milliseconds> max_lifetime{std::chrono::minutes{30}};
+  Setting<double> lifetime_jitter{0.2};
+  Setting<std::chrono::milliseconds> idle_timeout{std::chrono::minutes{10}};
+  Setting<std::chrono::milliseconds> ping_after_idle{std::chrono::seconds{30}};
+  Setting<std::chrono::milliseconds> ping_timeout{std::chrono::seconds{1}};
+  Setting<std::chrono::milliseconds> leak_after{std::chrono::seconds{60}};
+  Setting<pg::ResetProfile> reset{pg::ResetProfile::smart};
+};
+
+struct TlsSettings {
+  Setting<pg::TlsMode> mode{pg::TlsMode::prefer};
+  Setting<std::string> ca_file{};
+};
+
+/// One entry of `databases:`: a server and the pool of connections to it.
+struct DatabaseSettings {
+  Origin origin = {};                         ///< of the entry itself
+  Setting<std::string> host{"127.0.0.1"};     ///< name, address, or the absolute directory of a unix socket
+  Setting<std::vector<std::string>> hosts{};  ///< several of one cluster, "host", "host:port" or "[v6]:port", in order
+  Setting<std::uint16_t> port{5432};
+  Setting<std::string> user{"postgres"};
+  SecretSetting password{};
+  Setting<std::string> database{"postgres"};  ///< of further pools only: `main` connects to control.database
+  TlsSettings tls{};
+  Setting<std::chrono::milliseconds> connect_timeout{std::chrono::seconds{10}};
+  Setting<std::chrono::milliseconds> statement_timeout{std::chrono::seconds{60}};
+  Setting<std::chrono::milliseconds> lock_timeout{std::chrono::seconds{30}};
+  Setting<std::chrono::milliseconds> idle_in_transaction_timeout{std::chrono::seconds{60}};
+  Setting<std::string> application_name{"opi"};
+  Setting<std::vector<std::string>> projects{};  ///< who may name this pool; "*" is everybody. `main`: everybody
+
+  PoolLimits pool{};
+
+  /// Whether project files of `project` may put their databases there.
+  bool open_to(std::string_view project) const noexcept;
+};
+
+/// The repository of project files. Absent (an empty url): nothing is monitored.
+struct RepositorySettings {
+  Setting<std::string> url{};
+  Setting<std::string> branch{"main"};
+  Setting<std::vector<std::string>> paths{{"projects/*.yaml", "projects/*.yml"}};
+  Setting<std::chrono::milliseconds> poll_interval{std::chrono::seconds{120}};
+  Setting<std::chrono::milliseconds> timeout{std::chrono::seconds{60}};  ///< of one remote operation
+  Setting<std::string> username{};
+  SecretSetting password{};
+  Setting<std::string> ssh_key_file{};
+  Setting<std::string> ssh_known_hosts_file{};
+  Setting<std::string> mirror_directory{};  ///< empty: `<state.directory>/mirror`
+
+  bool configured() const noexcept { return !url->empty(); }
+};
+
+struct ProjectsSettings {
+  RepositorySettings repository{};
+};
+
+struct SecretsSettings {
+  SecretSetting platform_key{};  ///< age identity; without one nothing can be provisioned
+};
+
+struct HttpLimits {
+  Setting<std::uint32_t> header_bytes{16U << 10U};
+  Setting<std::uint32_t> body_bytes{1U << 20U};
+  Setting<std::chrono::milliseconds> header_time{std::chrono::seconds{10}};
+  Setting<std::chrono::milliseconds> body_time{std::chrono::seconds{30}};
+  Setting<std::chrono::milliseconds> write_time{std::chrono::seconds{30}};
+  Setting<std::chrono::milliseconds> idle_time{std::chrono::seconds{60}};
+  Setting<std::uint32_t> requests_per_connection{1'000};
+  Setting<std::uint32_t> connections{512};
+};
+
+struct HttpSettings {
+  Setting<std::string> address{"127.0.0.1"};
+  Setting<std::uint16_t> port{8080};  ///< 0: any free one
+  HttpLimits limits{};
+};
+
+struct ProbeSettings {
+  Setting<std::string> address{"127.0.0.1"};
+  Setting<std::uint16_t> port{8001};  ///< 0: any free one
+};
+
+struct ProvisionSettings {
+  Setting<std::uint32_t> parallelism{4};                                     ///< deployments worked on at the same time
+  Setting<std::chrono::milliseconds> deep_interval{std::chrono::hours{24}};  ///< 0: never
+  Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};      ///< of one deployment's flow
+};
+
+struct StateSettings {
+  Setting<std::string> directory{"/var/lib/opi"};
+};
+
+/// The whole of `opi.yaml`, checked: whoever holds one that the loader returned need not check again.
+/// A plain value: copies are independent (secrets share their bytes); safe to read from any thread.
+struct Settings {
+  std::string file = {};                            ///< what was read; "" when everything came from the environment
+  Setting<std::string> environment{"development"};  ///< shown in the banner
+  LogSettings log{};
+  ClusterSettings cluster{};
+  ControlSettings control{};
+  std::map<std::string, DatabaseSettings, std::less<>> databases{};  ///< by pool name; has `main`
+  ProjectsSettings projects{};
+  SecretsSettings secrets{};
+  HttpSettings http{};
+  ProbeSettings probes{};
+  ProvisionSettings provision{};
+  StateSettings state{};
+};
+
+}  // namespace opi::app
