@@ -35,6 +35,8 @@ class AgeIdentity {
   static Result<AgeIdentity> parse(std::string_view text);
   /// The first identity of a key file: comments and empty lines are skipped.
   static Result<AgeIdentity> parse_file(std::string_view text);
+  /// Every identity of a key file, in order; at least one. An error names the line by its number, never by its content.
+  static Result<std::vector<AgeIdentity>> parse_all(std::string_view text);
   const AgeRecipient& recipient() const noexcept { return recipient_; }
   SecretString to_secret() const;
   /// The three-line form: "# created: …", "# public key: age1…", the key.
