@@ -1,0 +1,421 @@
+#include "support/postgres_server.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+extern char** environ;
+
+namespace opi::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds start_deadline{20};
+
+/// Closes a descriptor when it goes.
+class Descriptor {
+ public:
+  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
+  ~Descriptor() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const noexcept { return descriptor_; }
+  int release() noexcept { return std::exchange(descriptor_, -1); }
+
+ private:
+  int descriptor_;
+};
+
+std::string read_text(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool as_root() {
+  return ::geteuid() == 0;
+}
+
+/// Root's servers run as this user; PostgreSQL refuses root.
+const char* server_user() {
+  return "postgres";
+}
+
+void give_to_server_user(const fs::path& path) {
+  if (!as_root()) return;
+  const passwd* entry = ::getpwnam(server_user());
+  if (entry == nullptr) throw std::runtime_error("run as root, the tests need a user `postgres`");
+  if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) throw std::runtime_error("chown " + path.string());
+}
+
+std::vector<std::string> as_server_user(std::vector<std::string> command) {
+  std::vector<std::string> argv = {"setpriv", "--pdeathsig", "QUIT"};
+  if (as_root()) {
+    const std::string user = server_user();
+    argv.insert(argv.end(), {"--reuid", user, "--regid", user, "--init-groups", "--no-new-privs"});
+  }
+  argv.emplace_back("--");
+  argv.insert(argv.end(), std::make_move_iterator(command.begin()), std::make_move_iterator(command.end()));
+  return argv;
+}
+
+/// Starts a program with default signals in its own process group; `input` becomes its standard input (-1: nothing),
+/// `output` its output.
+pid_t spawn(const std::vector<std::string>& command, int input, const fs::path& output) {
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  if (input >= 0) {
+    posix_spawn_file_actions_adddup2(&files, input, 0);
+  } else {
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  }
+  posix_spawn_file_actions_addopen(&files, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+  posix_spawn_file_actions_adddup2(&files, 1, 2);
+  posix_spawn_file_actions_addchdir_np(&files, "/");
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t all;
+  sigset_t none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  pid_t pid = 0;
+  const int failed = posix_spawnp(&pid, argv[0], &files, &attributes, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  if (failed != 0) throw std::runtime_error(command.front() + " cannot be started");
+  return pid;
+}
+
+/// Waits for a child; nullopt when it still runs at the deadline.
+std::optional<int> wait_for_exit(pid_t pid, int pidfd, Clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd watched{.fd = pidfd, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&watched, 1, static_cast<int>(std::max<long>(left, 0)));
+    if (ready > 0) {
+      int status = 0;
+      ::waitpid(pid, &status, 0);
+      return status;
+    }
+    if (ready == 0) return std::nullopt;
+  }
+}
+
+int open_pidfd(pid_t pid) {
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
+
+void run_to_end(const std::vector<std::string>& command, const fs::path& output) {
+  const pid_t pid = spawn(command, -1, output);
+  const Descriptor pidfd(open_pidfd(pid));
+  const std::optional<int> status = wait_for_exit(pid, pidfd.get(), Clock::now() + std::chrono::seconds{60});
+  if (!status) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  if (!status || *status != 0) throw std::runtime_error(command.back() + " failed:\n" + read_text(output));
+}
+
+/// A folder for temporary files that the server's user can pass through.
+fs::path temporary_root() {
+  for (const fs::path& candidate : {fs::temp_directory_path(), fs::path("/tmp"), fs::path("/var/tmp")}) {
+    bool reachable = fs::is_directory(candidate);
+    if (as_root()) {
+      for (fs::path part = candidate; reachable && !part.empty(); part = part.parent_path()) {
+        reachable = (fs::status(part).permissions() & fs::perms::others_exec) != fs::perms::none;
+        if (part == part.parent_path()) break;
+      }
+    }
+    if (reachable && candidate.string().size() < 60) return candidate;  // a socket's path has at most 107 bytes
+  }
+  throw std::runtime_error("no temporary folder that the user `postgres` can reach");
+}
+
+fs::path make_folder(const fs::path& parent, std::string_view prefix) {
+  std::string path = (parent / (std::string(prefix) + "XXXXXX")).string();
+  if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp in " + parent.string());
+  ::chmod(path.c_str(), 0755);
+  return path;
+}
+
+std::string random_password() {
+  std::array<unsigned char, 18> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    throw std::runtime_error("getrandom");
+  }
+  std::string text = "pw-";
+  for (const unsigned char byte : bytes) text += "0123456789abcdef"[byte % 16];
+  return text;
+}
+
+/// Makes `template_folder` with data/ and password, complete or not at all.
+void initialise_cluster(const fs::path& template_folder) {
+  const fs::path folder = make_folder(template_folder.parent_path(), "new-");
+  const std::string password = random_password();
+  std::ofstream(folder / "password") << password;
+  fs::permissions(folder / "password", fs::perms::owner_read | fs::perms::owner_write);
+  give_to_server_user(folder);
+  give_to_server_user(folder / "password");
+  run_to_end(
+      as_server_user({postgres_program_directory() / "initdb", "--no-sync", "--no-instructions", "--wal-segsize=1",
+                      "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--auth=scram-sha-256",
+                      "--pwfile=" + (folder / "password").string(), "--pgdata=" + (folder / "data").string()}),
+      folder / "initdb.log");
+  fs::rename(folder, template_folder);
+}
+
+/// The initialised cluster that every server of this user and version is a copy of; made by whoever comes first.
+fs::path cluster_template() {
+  const std::string version = postgres_program_directory().parent_path().filename();
+  const fs::path parent = temporary_root() / ("opi-test-postgres-" + std::to_string(::geteuid()));
+  if (::mkdir(parent.c_str(), 0755) == 0) ::chmod(parent.c_str(), 0755);
+  struct stat owner{};
+  if (::lstat(parent.c_str(), &owner) != 0 || !S_ISDIR(owner.st_mode) || owner.st_uid != ::geteuid()) {
+    throw std::runtime_error(parent.string() + " belongs to someone else");
+  }
+  const Descriptor lock(::open((parent / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (lock.get() < 0 || ::flock(lock.get(), LOCK_EX) != 0) throw std::runtime_error("lock in " + parent.string());
+  const fs::path result = parent / ("v1-" + version);
+  if (!fs::exists(result)) initialise_cluster(result);
+  return result;
+}
+
+std::uint16_t free_port() {
+  const Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    throw std::runtime_error("no free port");
+  }
+  return ntohs(address.sin_port);
+}
+
+struct FinishConnection {
+  void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
+};
+struct ClearResult {
+  void operator()(PGresult* result) const noexcept { PQclear(result); }
+};
+
+}  // namespace
+
+fs::path postgres_program_directory() {
+  fs::path best;
+  int best_version = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ignored)) {
+    const std::string name = entry.path().filename();
+    int version = 0;
+    std::from_chars(name.data(), name.data() + name.size(), version);
+    if (version > best_version && fs::exists(entry.path() / "bin" / "initdb")) {
+      best_version = version;
+      best = entry.path() / "bin";
+    }
+  }
+  if (best.empty()) throw std::runtime_error("no PostgreSQL server programs below /usr/lib/postgresql");
+  return best;
+}
+
+PostgresServer::PostgresServer(PostgresOptions options) : options_(std::move(options)) {
+  const fs::path cluster = cluster_template();
+  folder_ = make_folder(temporary_root(), "opi-pg-");
+  password_ = read_text(cluster / "password");
+  fs::create_directory(folder_ / "socket");
+  give_to_server_user(folder_ / "socket");
+
+  // The watcher holds one end of a pipe whose other end dies with us: then it ends the server and removes the folder.
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+  const Descriptor read_end(pipe[0]);
+  watcher_pipe_ = pipe[1];
+  static constexpr const char* script =
+      "read -r line; pid=$(head -n 1 \"$1/data/postmaster.pid\" 2>/dev/null); "
+      "if [ -n \"$pid\" ]; then kill -QUIT \"$pid\" 2>/dev/null; fi; "
+      "for i in 1 2 3 4 5 6 7 8 9 10; do [ -e \"$1/data/postmaster.pid\" ] || break; sleep 0.1; done; rm -rf -- \"$1\"";
+  watcher_pid_ = spawn({"sh", "-c", script, "watcher", folder_.string()}, read_end.get(), "/dev/null");
+
+  std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", (cluster / "data").string(),
+                                   (folder_ / "data").string()};
+  run_to_end(copy, folder_ / "copy.log");
+  for (int attempt = 0;; ++attempt) {
+    port_ = free_port();
+    spawn_postgres();
+    if (wait_until_ready()) return;
+    if (attempt == 4 || !log_text().contains("Address already in use")) fail("PostgreSQL does not start");
+  }
+}
+
+PostgresServer::~PostgresServer() {
+  try {
+    stop(PostgresStop::immediate);
+  } catch (const std::exception&) {
+    // The watcher ends it.
+  }
+  ::close(watcher_pipe_);
+  ::waitpid(watcher_pid_, nullptr, 0);
+}
+
+PostgresServer& PostgresServer::shared() {
+  static PostgresServer server;
+  return server;
+}
+
+std::string PostgresServer::log_text() const {
+  return read_text(log_path());
+}
+
+void PostgresServer::fail(std::string_view what) const {
+  std::string log = log_text();
+  if (log.size() > 2'000) log.erase(0, log.size() - 2'000);
+  throw std::runtime_error(std::string(what) + "\n" + log);
+}
+
+void PostgresServer::spawn_postgres() {
+  std::vector<std::string> command = {postgres_program_directory() / "postgres", "-D", (folder_ / "data").string()};
+  const auto set = [&command](const std::string& name, const std::string& value) {
+    command.emplace_back("-c");
+    command.push_back(name + "=" + value);
+  };
+  set("listen_addresses", "127.0.0.1");
+  set("port", std::to_string(port_));
+  set("unix_socket_directories", socket_directory());
+  set("max_connections", std::to_string(options_.max_connections));
+  set("shared_buffers", "16MB");
+  for (const char* off : {"fsync", "synchronous_commit", "full_page_writes", "autovacuum", "jit"}) set(off, "off");
+  set("wal_level", "minimal");
+  set("max_wal_senders", "0");
+  set("log_statement", "all");
+  set("log_line_prefix", "%m [%p] %q%u@%d ");
+  for (const auto& [name, value] : options_.settings) set(name, value);
+  pid_ = spawn(as_server_user(std::move(command)), -1, log_path());
+  pidfd_ = open_pidfd(pid_);
+}
+
+bool PostgresServer::wait_until_ready() {
+  const std::string directory = socket_directory();
+  const std::string port = std::to_string(port_);
+  const std::array<const char*, 4> names = {"host", "port", "dbname", nullptr};
+  const std::array<const char*, 4> values = {directory.c_str(), port.c_str(), "postgres", nullptr};
+  const Clock::time_point deadline = Clock::now() + start_deadline;
+  while (Clock::now() < deadline) {
+    if (wait_for_exit(pid_, pidfd_, Clock::now() + std::chrono::milliseconds{5})) {
+      ::close(std::exchange(pidfd_, -1));
+      pid_ = 0;
+      return false;
+    }
+    if (PQpingParams(names.data(), values.data(), 0) == PQPING_OK) return true;
+  }
+  fail("PostgreSQL is not ready in time");
+}
+
+void PostgresServer::stop(PostgresStop how) {
+  if (pid_ == 0) return;
+  ::kill(pid_, how == PostgresStop::fast ? SIGINT : SIGQUIT);
+  if (!wait_for_exit(pid_, pidfd_, Clock::now() + std::chrono::seconds{20})) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  ::close(std::exchange(pidfd_, -1));
+  pid_ = 0;
+}
+
+void PostgresServer::start() {
+  if (pid_ != 0) return;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    spawn_postgres();
+    if (wait_until_ready()) return;
+  }
+  fail("PostgreSQL does not start again");
+}
+
+void PostgresServer::restart(PostgresStop how) {
+  stop(how);
+  start();
+}
+
+pg::ServerSettings PostgresServer::server_settings(std::string database) const {
+  return server_settings(std::move(database), superuser(), password_);
+}
+
+pg::ServerSettings PostgresServer::server_settings(std::string database, std::string user, std::string password) const {
+  pg::ServerSettings settings;
+  settings.hosts = {{.host = host(), .port = port_}};
+  settings.user = std::move(user);
+  settings.database = std::move(database);
+  settings.tls = pg::TlsMode::disable;
+  settings.password = [password = std::move(password)]() -> Result<SecretString> { return SecretString(password); };
+  return settings;
+}
+
+namespace {
+
+using ResultPointer = std::unique_ptr<PGresult, ClearResult>;
+
+ResultPointer run_as_superuser(const PostgresServer& server, const std::string& sql, const std::string& database) {
+  const std::string directory = server.socket_directory();
+  const std::string port = std::to_string(server.port());
+  const std::string user = server.superuser();
+  const std::array<const char*, 7> names = {"host", "port", "dbname", "user", "password", "options", nullptr};
+  const std::array<const char*, 7> values = {
+      directory.c_str(),       port.c_str(), database.c_str(), user.c_str(), server.password().c_str(),
+      "-c log_statement=none", nullptr};
+  const std::unique_ptr<PGconn, FinishConnection> connection(PQconnectdbParams(names.data(), values.data(), 0));
+  if (PQstatus(connection.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection.get()));
+  ResultPointer result(PQexec(connection.get(), sql.c_str()));
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
+    throw std::runtime_error(PQresultErrorMessage(result.get()));
+  }
+  return result;
+}
+
+}  // namespace
+
+void PostgresServer::execute_as_superuser(const std::string& sql, const std::string& database) const {
+  run_as_superuser(*this, sql, database);
+}
+
+std::string PostgresServer::query_as_superuser(const std::string& sql, const std::string& database) const {
+  const ResultPointer result = run_as_superuser(*this, sql, database);
+  return PQntuples(result.get()) > 0 ? PQgetvalue(result.get(), 0, 0) : "";
+}
+
+std::string PostgresServer::create_database(const std::string& prefix) {
+  const std::string name = prefix + "_" + std::to_string(++databases_);
+  execute_as_superuser("CREATE DATABASE " + name + " TEMPLATE template0");
+  return name;
+}
+
+}  // namespace opi::test
