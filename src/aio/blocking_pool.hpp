@@ -2,16 +2,27 @@
 /// @file
 /// Threads for calls that block: name lookup, scrypt, file trees, libpq's blocking calls.
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/system/system_error.hpp>
+#include <exception>
+#include <memory>
+#include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "aio/task.hpp"
+#include "aio/with_deadline.hpp"
 
 namespace opi::aio {
 
-/// Ownership: joins its threads when destroyed; work that was not started by `stop()` is dropped.
-/// Threading: `run` from any executor; the function runs on one of the pool's threads and the caller resumes on its own executor.
-/// Cancellation: a call that has started cannot be interrupted; the awaiting coroutine waits for it. Give every call a bound.
+/// Ownership: joins its threads when destroyed, before the executors of its callers are; a call that has not begun by
+/// then ends with operation_aborted. Two coroutines may use it at once.
+/// Threading: `run` from any executor; the function runs on one of the pool's threads and the caller resumes on its own
+/// executor. Cancellation: a call that has started cannot be interrupted; the coroutine that awaits `run` waits for it
+/// (one that is cancelled before the call throws operation_aborted). Give every call a bound.
 /// Errors: an exception of the function is rethrown to the caller.
 class BlockingPool {
  public:
@@ -24,8 +35,83 @@ class BlockingPool {
   template <class Function>
   Task<std::invoke_result_t<Function>> run(Function function);
 
+  /// As `run`, but a cancelled caller does not wait: it gets operation_aborted at once, and the function goes on by
+  /// itself and its result is dropped. The function must own, or share, everything it touches.
+  template <class Function>
+  Task<std::invoke_result_t<Function>> run_abandonable(Function function);
+
  private:
+  template <class Function>
+  struct Call;
+
   asio::thread_pool threads_;
 };
+
+/// One call: the function, its outcome, and the timer that wakes the caller on the caller's executor.
+template <class Function>
+struct BlockingPool::Call : std::enable_shared_from_this<Call<Function>> {
+  using Value = std::invoke_result_t<Function>;
+
+  Call(Function f, const asio::any_io_executor& executor) : function(std::move(f)), done(executor) {
+    done.expires_at(std::chrono::steady_clock::time_point::max());
+  }
+
+  void work() {
+    try {
+      if constexpr (std::is_void_v<Value>) {
+        (*function)();
+        value.emplace();
+      } else {
+        value.emplace((*function)());
+      }
+    } catch (...) {
+      exception = std::current_exception();
+    }
+    function.reset();  // what it captured goes before the caller continues
+  }
+  void finish() {
+    asio::post(done.get_executor(), [call = this->shared_from_this()] {
+      call->finished = true;
+      call->done.cancel();
+    });
+  }
+
+  /// On the pool's queue: when it is dropped there unrun, the caller still hears of it.
+  struct Job {
+    explicit Job(std::shared_ptr<Call> c) : call(std::move(c)) {}
+    Job(Job&&) noexcept = default;
+    Job& operator=(Job&&) = delete;
+    Job(const Job&) = delete;
+    Job& operator=(const Job&) = delete;
+    ~Job() {
+      if (call) call->finish();
+    }
+    void operator()() { call->work(); }
+    std::shared_ptr<Call> call;
+  };
+
+  std::optional<Function> function;
+  asio::steady_timer done;
+  std::optional<std::conditional_t<std::is_void_v<Value>, char, Value>> value;
+  std::exception_ptr exception = nullptr;
+  bool finished = false;
+};
+
+template <class Function>
+Task<std::invoke_result_t<Function>> BlockingPool::run_abandonable(Function function) {
+  auto call = std::make_shared<Call<Function>>(std::move(function), co_await asio::this_coro::executor);
+  asio::post(threads_, typename Call<Function>::Job(call));
+  while (!call->finished) co_await call->done.async_wait(as_result);
+  if (call->exception) std::rethrow_exception(call->exception);
+  if (!call->value) throw boost::system::system_error(asio::error::operation_aborted, "blocking pool");
+  if constexpr (!std::is_void_v<std::invoke_result_t<Function>>) co_return std::move(*call->value);
+}
+
+template <class Function>
+Task<std::invoke_result_t<Function>> BlockingPool::run(Function function) {
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+    throw boost::system::system_error(asio::error::operation_aborted, "blocking pool");
+  co_return co_await shielded(run_abandonable(std::move(function)));
+}
 
 }  // namespace opi::aio

@@ -8,6 +8,7 @@
 
 #include "aio/task.hpp"
 #include "base/clock.hpp"
+#include "base/result.hpp"
 
 namespace opi::aio {
 
@@ -37,7 +38,8 @@ class Gate {
 
   /// Empty once the gate is closing.
   std::optional<Pass> enter() noexcept;
-  /// Refuses new work at once and returns when the last Pass is gone (true) or at the deadline (false). Idempotent.
+  /// Refuses new work at once and returns when the last Pass is gone (true), or at the deadline or when cancelled
+  /// (false). Idempotent; several may wait, each with its own deadline.
   Task<bool> close(SteadyTime deadline);
 
   bool closing() const noexcept { return closing_; }
@@ -45,7 +47,8 @@ class Gate {
 
  private:
   void leave() noexcept;
-  asio::steady_timer emptied_;
+  Task<Result<>> wait_empty();
+  asio::steady_timer emptied_;  ///< cancelled when the last one leaves a closing gate
   std::size_t inside_ = 0;
   bool closing_ = false;
 };

@@ -62,8 +62,8 @@ struct LifespanStatus {
 ///
 /// Threading: start/stop on one executor's thread; `status()` from any thread.
 /// Cancellation: cancelling `start()` stops starting, then stops what was started; `stop()` is shielded.
-/// Errors: a phase that throws, fails or passes its deadline is logged with its name and duration; in `stop()` that never
-/// skips the next phase.
+/// Errors: a phase that throws, fails or passes its deadline is logged with its name and duration; in `stop()` that
+/// never skips the next phase.
 class Lifespan {
  public:
   Lifespan(std::vector<Phase> phases, Logger log);

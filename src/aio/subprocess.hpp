@@ -15,7 +15,7 @@ namespace opi::aio {
 
 /// What to start and its bounds.
 struct Command {
-  std::vector<std::string> argv;         ///< argv[0] is looked up on PATH of `environment`, else of ours. Never a secret.
+  std::vector<std::string> argv;  ///< argv[0] is looked up on PATH of `environment`, else of ours. Never a secret.
   std::vector<std::string> environment;  ///< "NAME=value", the whole environment of the child; nothing is inherited
   std::string directory = {};            ///< working directory; empty: ours
   std::string input = {};                ///< written to its standard input, then closed
@@ -32,9 +32,9 @@ struct CommandResult {
 };
 
 /// Runs `command` to its end. A non-zero exit code is a value, not an error.
-/// Errors: not_found (no such program), timed_out, cancelled, exhausted. In each of them the whole process group is gone when
-/// this returns. The child gets default signal dispositions and dies with this process (PR_SET_PDEATHSIG SIGKILL where the
-/// spawning thread allows). Cancellation ends the child.
+/// Errors: not_found (no such program), timed_out, cancelled, exhausted. In each of them the whole process group is
+/// gone when this returns. The child gets default signal dispositions and dies with this process (PR_SET_PDEATHSIG
+/// SIGKILL where the spawning thread allows). Cancellation ends the child.
 Task<Result<CommandResult>> run_command(Command command, SteadyTime deadline);
 
 /// The directory of PATH that holds `program`, joined with it; not_found otherwise.

@@ -2,10 +2,9 @@
 /// @file
 /// Owns concurrent tasks: starts them, stops them, waits for them, and loses no exception.
 
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
 #include <cstdint>
-#include <list>
+#include <memory>
 #include <string>
 
 #include "aio/task.hpp"
@@ -18,7 +17,8 @@ namespace opi::aio {
 /// Ownership: owns every task spawned in it; destroy it only after `join()` returned (asserted).
 /// Threading: all members on the executor's thread.
 /// Cancellation: `cancel()` emits terminal cancellation to every running task; `join()` itself is shielded.
-/// Errors: an exception that leaves a task is logged with the task's name and counted, and ends only that task.
+/// Errors: an exception that leaves a task is logged with the task's name and counted, and ends only that task; an
+/// operation_aborted after `cancel()` is not a failure.
 class TaskScope {
  public:
   TaskScope(asio::any_io_executor executor, Logger log, std::string name);
@@ -26,29 +26,21 @@ class TaskScope {
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
-  /// Starts `task` by posting it. After `cancel()` a new task is refused: dropped without running; returns false.
+  /// Starts `task` by posting it. After `cancel()` a new task is refused: dropped without running; returns false. One
+  /// that was posted but had not begun when `cancel()` came is dropped as well.
   bool spawn(std::string name, Task<> task);
   /// Asks every task to stop and refuses new ones.
   void cancel();
   /// Returns when the last task has ended. May be called once tasks are cancelled or to let them finish.
   Task<> join();
 
-  std::size_t running() const noexcept { return running_.size(); }
-  std::uint64_t failed() const noexcept { return failed_; }
-  asio::any_io_executor executor() const { return executor_; }
+  std::size_t running() const noexcept;
+  std::uint64_t failed() const noexcept;
+  asio::any_io_executor executor() const;
 
  private:
-  struct Running {
-    std::string name;
-    asio::cancellation_signal stop;
-  };
-  asio::any_io_executor executor_;
-  Logger log_;
-  std::string name_;
-  std::list<Running> running_;
-  asio::steady_timer ended_;  ///< cancelled whenever a task ends
-  bool stopping_ = false;
-  std::uint64_t failed_ = 0;
+  struct State;  ///< shared with the tasks, which therefore never touch a scope that is gone
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace opi::aio
