@@ -120,17 +120,14 @@ Result<fs::path> place_for(const ServerAccount& account, const fs::path& wanted,
 }
 
 std::vector<std::string> as_account(const ServerAccount& account, std::vector<std::string> command) {
-  if (!account.other) return command;
-  std::vector<std::string> argv{"setpriv",
-                                "--reuid",
-                                std::to_string(account.uid),
-                                "--regid",
-                                std::to_string(account.gid),
-                                "--init-groups",
-                                "--no-new-privs",
-                                "--pdeathsig",
-                                "INT",
-                                "--"};
+  std::vector<std::string> argv{"setpriv", "--no-new-privs", "--pdeathsig", "INT"};
+  if (account.other) {
+    for (auto& word : std::vector<std::string>{"--reuid", std::to_string(account.uid), "--regid",
+                                               std::to_string(account.gid), "--init-groups"}) {
+      argv.push_back(std::move(word));
+    }
+  }
+  argv.emplace_back("--");
   for (auto& word : command) argv.push_back(std::move(word));
   return argv;
 }

@@ -32,7 +32,8 @@ bool reachable_for(const ServerAccount& account, const std::filesystem::path& fo
 Result<std::filesystem::path> place_for(const ServerAccount& account, const std::filesystem::path& wanted,
                                         const std::filesystem::path& system_state);
 
-/// argv of `command` run as `account`: unchanged for ourselves, behind setpriv otherwise.
+/// argv of `command` run as `account` through setpriv: other user when it is one, no new privileges, and SIGINT when
+/// the thread that starts it ends (PostgreSQL's fast shutdown).
 std::vector<std::string> as_account(const ServerAccount& account, std::vector<std::string> command);
 
 }  // namespace opi::app

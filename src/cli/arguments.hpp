@@ -1,0 +1,53 @@
+#pragma once
+/// @file
+/// What was asked for on the command line, as plain values.
+
+#include <expected>
+#include <string>
+#include <vector>
+
+namespace opi::cli {
+
+enum class Command {
+  serve,
+  demo,
+  plan,
+  apply,
+  credentials,
+  psql,
+  validate,
+  schema,
+  config_check,
+  config_show,
+};
+
+/// Every option of every command; a command looks at its own.
+struct Arguments {
+  Command command = Command::serve;
+  std::string config = {};      ///< --config; empty: looked for
+  std::string project = {};     ///< empty: all
+  std::string deployment = {};  ///< empty: all of the project
+  std::string format = {};      ///< credentials: uri, env or json
+  bool json = false;
+  bool once = false;                   ///< demo
+  std::string directory = ".opi";      ///< demo
+  std::string examples = {};           ///< demo
+  std::vector<std::string> rest = {};  ///< files of validate, arguments for psql
+};
+
+/// Nothing to run: help or version (code 0, text for standard output), or bad usage (64, text for standard error).
+struct Leave {
+  int code = 0;
+  std::string text;
+};
+
+/// Exit codes of the whole program.
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_changes = 2;
+inline constexpr int exit_usage = 64;
+inline constexpr int exit_configuration = 78;
+
+std::expected<Arguments, Leave> parse_arguments(int argc, const char* const* argv);
+
+}  // namespace opi::cli
