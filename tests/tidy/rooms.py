@@ -1,0 +1,34 @@
+"""The rooms of src/ and what each may include: the table of docs/architecture.md as data."""
+
+MAY_INCLUDE = {
+    "base": [],
+    "yaml": ["base"],
+    "aio": ["base"],
+    "rest": ["base", "aio"],
+    "pg": ["base", "aio"],
+    "secrets": ["base", "yaml"],
+    "project": ["base", "yaml", "secrets"],
+    "git": ["base", "aio"],
+    "kube": ["base", "yaml", "aio", "rest"],
+    "store": ["base", "aio", "pg", "secrets"],
+}
+
+# The rest stands in layers: each sees everything before it.
+for _room in ("provision", "http", "app", "cli"):
+    MAY_INCLUDE[_room] = list(MAY_INCLUDE)
+
+# What CMake writes and which room may include it.
+GENERATED = {"opi_version.hpp": "app"}
+
+# Libraries that live behind one room, by the start of the header's name. Value: room, and whether one .cpp only.
+LIBRARIES = {
+    "prometheus/": ("http", False),
+    "spdlog/": ("app", True),
+    "CLI/": ("cli", True),
+    "yaml.h": ("yaml", True),
+    "libpq-fe.h": ("pg", False),
+    "libpq/": ("pg", False),
+}
+
+# What a header of ours must not pull into everybody who includes it.
+HEAVY = ("boost/beast", "boost/asio/ssl", "openssl/", "prometheus/", "spdlog/", "CLI/", "yaml.h", "boost/json/src.hpp")
