@@ -21,16 +21,19 @@ enum class FieldKind { text, number, fraction, duration, size, choice, list, sec
 struct Field {
   std::string path;  ///< "databases.main.pool.max"
   FieldKind kind = FieldKind::text;
-  std::string takes;    ///< for people: "a whole number from 1 to 65535"
-  std::string about;    ///< one sentence
-  bool secret = false;  ///< shown as ****
+  std::string takes;       ///< for people: "a whole number from 1 to 65535"
+  std::string about;       ///< one sentence
+  std::string rival = {};  ///< the path of the field that may not stand beside this one
   Origin* origin = nullptr;
   /// Sets the value from its text (a list from its items); nothing else happens. What is wrong and what instead, or
   /// nothing.
   std::function<std::optional<std::string>(std::span<const std::string> items)> assign;
-  /// As `opi.yaml` would have it; a secret as "****", nothing as "".
+  /// Back to the default, origin included.
+  std::function<void()> reset;
+  /// As `opi.yaml` would have it, lists separated by ", "; a secret as "****", nothing as "".
   std::function<std::string()> show;
 
+  bool secret() const noexcept { return kind == FieldKind::secret; }
   /// OPI_DATABASES__MAIN__POOL__MAX.
   std::string variable() const;
 };
@@ -38,15 +41,10 @@ struct Field {
 /// The fields of `settings`, in the order of the documentation; those of `databases` once per entry.
 std::vector<Field> fields_of(Settings& settings);
 
-/// docs/configuration.md: every field with type, default, variable and meaning. Ends with a newline.
-std::string settings_manual();
-
 /// The variable of a path: OPI_ + upper case, `.` as `__`, `-` as `_`.
 std::string variable_of(std::string_view path);
 
-/// "30s", "500ms", "2m", "24h" or "0"; an error text says what instead.
-std::optional<std::chrono::milliseconds> duration_from(std::string_view text);
-/// The shortest exact form: 90000 ms is "90s", 0 is "0s".
-std::string duration_text(std::chrono::milliseconds duration);
+/// docs/configuration.md: every field with type, default, variable and meaning. Ends with a newline.
+std::string settings_manual();
 
 }  // namespace opi::app

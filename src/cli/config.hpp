@@ -27,4 +27,8 @@ int run_config_check(const std::string& file, const app::Environment& environmen
 int run_config_show(const std::string& file, bool json, const app::Environment& environment, std::ostream& out,
                     std::ostream& errors);
 
+/// Prints docs/configuration.md, made from the table of fields (`opi config manual > docs/configuration.md`). Returns
+/// 0.
+int run_config_manual(std::ostream& out);
+
 }  // namespace opi::cli

@@ -1,0 +1,81 @@
+#include "app/settings_rooms.hpp"
+
+#include <utility>
+
+#include "app/settings_values.hpp"
+
+namespace opi::app {
+
+namespace {
+
+std::vector<pg::HostPort> hosts_of(const DatabaseSettings& database) {
+  if (database.hosts->empty()) return {{*database.host, *database.port}};
+  std::vector<pg::HostPort> hosts;
+  for (const std::string& text : *database.hosts) {
+    const auto parts = host_from(text);  // the loader let it through, so it parses
+    if (parts) hosts.push_back({parts->host, parts->port.value_or(*database.port)});
+  }
+  return hosts;
+}
+
+pg::PasswordProvider password_of(const SecretSetting& secret) {
+  if (!secret.given()) return {};
+  return [secret] { return secret.read(); };
+}
+
+}  // namespace
+
+pg::PoolConfig pool_config(const Settings& settings, std::string_view name) {
+  const DatabaseSettings& database = settings.databases.find(name)->second;
+  const PoolLimits& pool = database.pool;
+  return {.name = std::string(name),
+          .server = {.hosts = hosts_of(database),
+                     .user = *database.user,
+                     .database = name == "main" ? *settings.control.database : *database.database,
+                     .password = password_of(database.password),
+                     .tls = *database.tls.mode,
+                     .tls_ca_file = *database.tls.ca_file,
+                     .application_name = *database.application_name,
+                     .connect_timeout = *database.connect_timeout,
+                     .statement_timeout = *database.statement_timeout,
+                     .lock_timeout = *database.lock_timeout,
+                     .idle_in_transaction_timeout = *database.idle_in_transaction_timeout},
+          .pool = {.min = *pool.min,
+                   .max = *pool.max,
+                   .max_waiting = *pool.max_waiting,
+                   .acquire_timeout = *pool.acquire_timeout,
+                   .max_lifetime = *pool.max_lifetime,
+                   .lifetime_jitter = *pool.lifetime_jitter,
+                   .idle_timeout = *pool.idle_timeout,
+                   .ping_after_idle = *pool.ping_after_idle,
+                   .ping_timeout = *pool.ping_timeout,
+                   .leak_after = *pool.leak_after,
+                   .reset = *pool.reset}};
+}
+
+std::vector<pg::PoolConfig> pool_configs(const Settings& settings) {
+  std::vector<pg::PoolConfig> configs;
+  configs.push_back(pool_config(settings, "main"));
+  for (const auto& [name, database] : settings.databases) {
+    if (name != "main") configs.push_back(pool_config(settings, name));
+  }
+  return configs;
+}
+
+Result<SecretString> platform_key(const Settings& settings) {
+  const SecretSetting& key = settings.secrets.platform_key;
+  if (!key.given()) {
+    return failure(Error{ErrorKind::not_found, "secrets.platform_key: is missing"}.with_remedy(
+        "set secrets.platform_key_file, or SOPS_AGE_KEY_CONTENT"));
+  }
+  auto secret = key.read();
+  if (!secret) return failure(std::move(secret.error()).while_doing("secrets.platform_key_file"));
+  return secret;
+}
+
+std::string mirror_directory(const Settings& settings) {
+  const std::string& given = *settings.projects.repository.mirror_directory;
+  return given.empty() ? *settings.state.directory + "/mirror" : given;
+}
+
+}  // namespace opi::app

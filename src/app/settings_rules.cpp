@@ -1,0 +1,105 @@
+#include "app/settings_rules.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "app/settings_values.hpp"
+
+namespace opi::app {
+
+namespace {
+
+class Rules {
+ public:
+  explicit Rules(const Place& root) : root_(root) {}
+
+  /// "path: what" where the value was said.
+  void broken(const Origin& origin, std::string_view path, std::string_view what) {
+    const std::string text = fmt::format("{}: {}", path, what);
+    Error error{ErrorKind::invalid, text};
+    if (origin.source == Origin::Source::environment) {
+      error.message = fmt::format("environment variable {}: {}", origin.variable, text);
+    } else {
+      error.place = origin.given() ? origin.place : root_;
+    }
+    // In the order of the file, then what variables said.
+    const auto order = [](const Error& one) {
+      return std::tuple(!one.place.known(), one.place.line, one.place.column);
+    };
+    errors_.insert(std::ranges::upper_bound(errors_, order(error), {}, order), std::move(error));
+  }
+
+  SettingsErrors take() { return std::move(errors_); }
+
+ private:
+  const Place& root_;
+  SettingsErrors errors_;
+};
+
+void check_secret(Rules& rules, const SecretSetting& secret, const std::string& path) {
+  if (secret.file->empty()) return;
+  const auto read = secret.read();
+  if (read) return;
+  rules.broken(secret.file.origin, path + "_file",
+               fmt::format("{} {}; write the name of a file that holds the secret", in_quotes(*secret.file),
+                           read.error().causes.front()));
+}
+
+void check_database(Rules& rules, const std::string& name, const DatabaseSettings& database) {
+  const std::string path = "databases." + name;
+  const PoolLimits& pool = database.pool;
+  if (*pool.min > *pool.max) {
+    const bool min_said = pool.min.origin.given();
+    rules.broken(min_said ? pool.min.origin : pool.max.origin, path + (min_said ? ".pool.min" : ".pool.max"),
+                 min_said ? fmt::format("{} is more than pool.max ({}); write at most {}, or raise pool.max", *pool.min,
+                                        *pool.max, *pool.max)
+                          : fmt::format("{} is less than pool.min ({}); write at least {}, or lower pool.min",
+                                        *pool.max, *pool.min, *pool.min));
+  }
+  if (name == "main" && database.database.origin.given()) {
+    rules.broken(database.database.origin, path + ".database",
+                 "main connects to the control database; write its name in control.database");
+  }
+  if (*database.tls.mode == pg::TlsMode::disable && !database.tls.ca_file->empty()) {
+    rules.broken(database.tls.ca_file.origin, path + ".tls.ca_file",
+                 "is of no use while tls.mode is disable; write verify-full there, or leave this out");
+  }
+  const auto& projects = *database.projects;
+  if (projects.size() > 1 && std::ranges::find(projects, "*") != projects.end()) {
+    rules.broken(database.projects.origin, path + ".projects", "\"*\" stands for all projects; write it alone");
+  }
+  check_secret(rules, database.password, path + ".password");
+}
+
+/// Whether a listener on one of the addresses leaves no room for one on the other.
+bool overlap(std::string_view one, std::string_view other) {
+  const auto any = [](std::string_view address) { return address == "0.0.0.0" || address == "::"; };
+  const auto plain = [](std::string_view address) { return address == "localhost" ? "127.0.0.1" : address; };
+  return any(one) || any(other) || plain(one) == plain(other);
+}
+
+void check_ports(Rules& rules, const HttpSettings& http, const ProbeSettings& probes) {
+  if (*http.port == 0 || *http.port != *probes.port || !overlap(*http.address, *probes.address)) return;
+  const bool probes_said = probes.port.origin.given();
+  rules.broken(probes_said ? probes.port.origin : http.port.origin, probes_said ? "probes.port" : "http.port",
+               fmt::format("{} is {} too; write another port", *http.port, probes_said ? "http.port" : "probes.port"));
+}
+
+}  // namespace
+
+SettingsErrors check_rules(const Settings& settings, const Place& root) {
+  Rules rules{root};
+  if (!settings.databases.contains("main")) {
+    rules.broken({}, "databases.main", "is missing; write at least host and user of the server that provisions");
+  }
+  for (const auto& [name, database] : settings.databases) check_database(rules, name, database);
+  check_secret(rules, settings.projects.repository.password, "projects.repository.password");
+  check_secret(rules, settings.secrets.platform_key, "secrets.platform_key");
+  check_ports(rules, settings.http, settings.probes);
+  return rules.take();
+}
+
+}  // namespace opi::app
