@@ -35,12 +35,13 @@ class Edit {
   void set(const Node& node, std::string written);
 
   /// Adds `key: written` as the last entry of a mapping that stands in the text, in the mapping's own style and
-  /// indentation. A block mapping must have an entry. `written` holds its own indentation if it has several lines.
-  void add_entry(const Node& mapping, std::string_view key, std::string_view written);
+  /// indentation. `written` holds its own indentation if it has several lines. Errors: invalid (no mapping, an alias, a
+  /// block mapping without entries or with explicit "? key" ones).
+  Result<> add_entry(const Node& mapping, std::string_view key, std::string_view written);
 
   /// Removes an entry of a mapping: of a block mapping its lines (with a comment behind it on the same line), of a flow
-  /// mapping the entry with one comma. Errors: invalid (the mapping is not block or flow, there is no such key, or it is
-  /// the only entry of a block mapping, which cannot be empty).
+  /// mapping the entry with one comma. Errors: invalid (the mapping is not block or flow, there is no such key, or it
+  /// is the only entry of a block mapping, which cannot be empty).
   Result<> remove_entry(const Node& mapping, std::string_view key);
 
   /// The new text. Errors: invalid (a span outside of the text, two that overlap). Insertions at one offset keep the

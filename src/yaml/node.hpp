@@ -49,7 +49,7 @@ struct Node {
   Span span = {};           ///< the node with its quotes, brackets, tag and anchor; no line break or comment after it
   std::shared_ptr<const std::string> file = {};  ///< as given to the parser; shared by all nodes of a parse
   std::vector<Node> items = {};                  ///< of a sequence
-  std::vector<Entry> entries = {};               ///< of a mapping, in the order of the file; keys are unique
+  std::vector<Entry> entries;                    ///< of a mapping, in the order of the file; keys are unique
 
   bool is_scalar() const noexcept { return kind == Kind::scalar; }
   bool is_sequence() const noexcept { return kind == Kind::sequence; }

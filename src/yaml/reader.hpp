@@ -19,45 +19,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "base/error.hpp"
 #include "yaml/node.hpp"
+#include "yaml/problems.hpp"
 
 namespace opi::yaml {
-
-/// Collects errors and gives the first `errors_max` of them in the order of their places; when there were more, the last
-/// one says how many. Memory is bounded by `errors_max`.
-class Problems {
- public:
-  explicit Problems(std::size_t errors_max = 100);
-
-  void add(Error error);
-  /// kind `invalid`, "path: what" at the node's place; the path is left out when empty.
-  void add(const Node& node, std::string_view path, std::string_view what);
-
-  bool empty() const noexcept { return count_ == 0; }
-  std::size_t count() const noexcept { return count_; }
-  /// Sorted by line and column, then by the order of adding. Leaves this empty.
-  std::vector<Error> take();
-
- private:
-  struct Item {
-    Error error;
-    std::size_t order;
-  };
-  void keep_first();
-  std::vector<Item> items_;
-  std::size_t errors_max_;
-  std::size_t count_ = 0;
-};
-
-/// "path.key" or "key"; "path[3]".
-std::string field_path(std::string_view path, std::string_view key);
-std::string item_path(std::string_view path, std::size_t index);
-
-/// A value in quotes for a message: control characters escaped, cut after 40 code points. Never call it on a secret.
-std::string shown(std::string_view value);
 
 /// One value at one path. Every getter reports a wrong type as `path: expected integer, got string` and returns none.
 class Reader {
