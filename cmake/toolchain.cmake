@@ -20,7 +20,8 @@ target_compile_options(opi_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -
                                              -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # GCC and clang disagree on which designated initialisers may be left out; ours default every member.
-  target_compile_options(opi_options INTERFACE -Wno-missing-designated-field-initializers -Wno-missing-field-initializers)
+  target_compile_options(opi_options INTERFACE
+    -Wno-missing-designated-field-initializers -Wno-missing-field-initializers)
 endif()
 if(OPI_SANITIZE)
   add_compile_options(-fsanitize=${OPI_SANITIZE} -fno-sanitize-recover=all)

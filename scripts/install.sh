@@ -114,7 +114,8 @@ install_packages() {
     [ ${#missing[@]} = 0 ] || refuse_removals "${missing[@]}"
   fi
   if [ ${#missing[@]} -gt 0 ]; then
-    step installing "${missing[*]}" "$log" install_names "${missing[@]}" || refuse "installing failed, the end of $log says why"
+    step installing "${missing[*]}" "$log" install_names "${missing[@]}" ||
+      refuse "installing failed, the end of $log says why"
   fi
   if [ "$boost_beside" = 1 ]; then
     step unpacking "Boost 1.81's headers into build/boost" "$log" unpack_boost ||
