@@ -109,7 +109,7 @@ struct DatabaseSettings {
   Setting<std::chrono::milliseconds> lock_timeout{std::chrono::seconds{30}};
   Setting<std::chrono::milliseconds> idle_in_transaction_timeout{std::chrono::seconds{60}};
   Setting<std::string> application_name{"opi"};
-  Setting<std::vector<std::string>> projects{};  ///< who may name this pool; "*" is everybody. `main`: everybody
+  Setting<std::vector<std::string>> projects{};  ///< who may name this pool; "*" is everybody, main's default
 
   PoolLimits pool{};
 

@@ -358,7 +358,7 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.text("database", database.database, database_name,
             "What a further pool connects to; main connects to control.database.");
   list.list("projects", database.projects, project_name, 0, "a list of projects, or \"*\"",
-            "The projects that may name this pool; \"*\": all of them, as main always allows.");
+            "The projects that may name this pool; \"*\": all of them, which is the default of main.");
   list.enter("tls");
   list.choice("mode", database.tls.mode, tls_modes, "Whether the connection is encrypted and the server verified.");
   list.path("ca_file", database.tls.ca_file, optional_file_name,

@@ -58,14 +58,22 @@ std::vector<std::string> items_of_variable(std::string_view value) {
   return items;
 }
 
+/// "a list", "an integer".
+std::string a_type(const yaml::Node& node) {
+  return fmt::format("{} {}", node.type() == yaml::ScalarType::integer && node.is_scalar() ? "an" : "a",
+                     node.type_name());
+}
+
 /// What a YAML value of the wrong type is told.
 std::string wrong_type(const yaml::Node& node, const Field& field) {
-  const bool bare = node.is_scalar() && !node.is_null() && node.type() != yaml::ScalarType::string;
   if (node.is_null()) return fmt::format("is empty; write {}, or leave the field out", field.takes);
-  if (field.secret()) return fmt::format("is a {}; write a text, in quotes", node.type_name());
-  if (bare) return fmt::format("{} is a {}; write {} in quotes", node.value, node.type_name(), field.takes);
-  if (node.is_scalar()) return fmt::format("{} is a text; write {} without quotes", in_quotes(node.value), field.takes);
-  return fmt::format("is a {}; write {}", node.type_name(), field.takes);
+  if (field.secret()) return fmt::format("is {}; write a text, in quotes", a_type(node));
+  if (!node.is_scalar()) return fmt::format("is {}; write {}", a_type(node), field.takes);
+  if (node.type() == yaml::ScalarType::string) {
+    return fmt::format("{} is a text; write {} without quotes", in_quotes(node.value), field.takes);
+  }
+  const bool takes_text = field.kind == FieldKind::text || field.kind == FieldKind::path;
+  return fmt::format("{} is {}; write {}{}", node.value, a_type(node), field.takes, takes_text ? " in quotes" : "");
 }
 
 /// One load: collects errors and goes on, so that all of them are said at once.
@@ -84,7 +92,7 @@ class Loader {
     if (root_.is_mapping()) {
       read_section(root_, "");
     } else if (!root_.is_null()) {
-      problems_.add(root_, "", fmt::format("is a {}; write the sections of the configuration", root_.type_name()));
+      problems_.add(root_, "", fmt::format("is {}; write the sections of the configuration", a_type(root_)));
     }
     read_environment();
     settle_rivals();
@@ -189,7 +197,7 @@ class Loader {
         read_section(entry.value, below);
       } else if (!entry.value.is_null()) {
         problems_.add(entry.value, below,
-                      fmt::format("is a {}; write the fields of {}", entry.value.type_name(), entry.key.value));
+                      fmt::format("is {}; write the fields of {}", a_type(entry.value), entry.key.value));
       }
     }
   }
@@ -228,7 +236,7 @@ class Loader {
       const std::string path = yaml::item_path(field.path, i);
       const auto text = item.is_scalar() ? item.as_string() : std::nullopt;
       if (!text) {
-        problems_.add(item, path, fmt::format("is a {}; write a text", item.type_name()));
+        problems_.add(item, path, fmt::format("is {}; write a text", a_type(item)));
         continue;
       }
       // Alone first, so that the message stands where the item does.
