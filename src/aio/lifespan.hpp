@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -58,19 +59,27 @@ struct LifespanStatus {
   std::vector<PhaseStatus> phases;
 };
 
+class LifespanBoard;
+
 /// Starts and stops phases; it knows nothing of what they start.
 ///
-/// Threading: start/stop on one executor's thread; `status()` from any thread.
+/// Ownership: the phases and what stands in them; destroy it after `stop()` returned.
+/// Threading: start/stop on one executor's thread; `status()` and `begin_drain()` from any thread.
 /// Cancellation: cancelling `start()` stops starting, then stops what was started; `stop()` is shielded.
 /// Errors: a phase that throws, fails or passes its deadline is logged with its name and duration; in `stop()` that
-/// never skips the next phase.
+/// never skips the next phase. A stop that does not even end when it is cancelled is left behind after a second more
+/// (its error has abandoned_code as code). A start that fails leaves nothing behind by itself: its stop is not called.
 class Lifespan {
  public:
+  /// `log` should speak as room "lifespan": lines are ("starting", name), ("ready", name duration), ("failed", …),
+  /// ("stopping", name) and ("stopped", name duration).
   Lifespan(std::vector<Phase> phases, Logger log);
 
   /// Starts the phases in order. On failure of a required phase everything started is stopped again in reverse.
+  /// Errors: that phase's, with its name; cancelled; conflict when called twice.
   Task<Result<>> start();
-  /// Stops what was started, in exact reverse. Always returns; the first error is the result. Idempotent.
+  /// Stops what was started, in exact reverse. Always returns; the first error is the result. Idempotent: a later call
+  /// finds nothing left to stop.
   Task<Result<>> stop();
   /// From any thread: new work is being refused.
   void begin_drain() noexcept;
@@ -78,10 +87,15 @@ class Lifespan {
   LifespanStatus status() const;
 
  private:
-  struct Shared;
+  Task<Result<>> start_phase(std::size_t index);
+  Task<Result<>> stop_phase(std::size_t index);
+  Task<Result<>> stop_started();
+
   std::vector<Phase> phases_;
+  std::vector<std::size_t> started_;  ///< in order; the back is stopped next
+  bool begun_ = false;
   Logger log_;
-  std::shared_ptr<Shared> shared_;
+  std::shared_ptr<LifespanBoard> board_;
 };
 
 }  // namespace opi::aio
