@@ -14,28 +14,35 @@
 
 namespace opi::secrets {
 
-/// A public key, "age1…" (https://age-encryption.org/v1, X25519 recipient type).
+/// A public key, "age1…" (https://age-encryption.org/v1, X25519 recipient type). A plain value, safe from any thread.
 class AgeRecipient {
  public:
+  /// Errors: invalid, with the reason.
   static Result<AgeRecipient> parse(std::string_view text);
   std::string to_string() const;
+  /// The 32 bytes of the point, valid while this object lives.
+  std::string_view point() const noexcept { return {reinterpret_cast<const char*>(point_.data()), point_.size()}; }
   friend bool operator==(const AgeRecipient&, const AgeRecipient&) = default;
 
  private:
   friend class AgeIdentity;
   friend Result<std::string> age_encrypt(std::string_view, std::span<const AgeRecipient>);
+  AgeRecipient() = default;
   std::array<std::byte, 32> point_{};
 };
 
-/// A private key, "AGE-SECRET-KEY-1…". Move-only, wiped on destruction.
+/// A private key, "AGE-SECRET-KEY-1…". Move-only, wiped on destruction; const members are safe from any thread.
 class AgeIdentity {
  public:
   /// From the operating system's generator.
   static AgeIdentity generate();
+  /// Errors: invalid, with the reason and never the text.
   static Result<AgeIdentity> parse(std::string_view text);
   /// The first identity of a key file: comments and empty lines are skipped.
   static Result<AgeIdentity> parse_file(std::string_view text);
   /// Every identity of a key file, in order; at least one. An error names the line by its number, never by its content.
+  /// A
+  /// "# public key:" comment must belong to the identity that follows it.
   static Result<std::vector<AgeIdentity>> parse_all(std::string_view text);
   const AgeRecipient& recipient() const noexcept { return recipient_; }
   SecretString to_secret() const;
@@ -44,16 +51,23 @@ class AgeIdentity {
 
  private:
   friend Result<SecretString> age_decrypt(std::string_view, std::span<const AgeIdentity>);
+  explicit AgeIdentity(SecretString scalar);
   SecretString scalar_;
   AgeRecipient recipient_;
 };
 
-/// A binary age file with one X25519 stanza per recipient. Errors: invalid (no recipient).
+/// A binary age file with one X25519 stanza per recipient. Errors: invalid (no recipient, or one that is no usable
+/// point).
 Result<std::string> age_encrypt(std::string_view plaintext, std::span<const AgeRecipient> recipients);
 /// Opens a binary or armored age file. Errors: invalid (malformed, with the reason), denied (no identity opens it).
 Result<SecretString> age_decrypt(std::string_view file, std::span<const AgeIdentity> identities);
 
 /// "-----BEGIN AGE ENCRYPTED FILE-----" … around a binary age file.
 std::string age_armor(std::string_view binary);
+/// True when `text` starts, after white space, with the armor's first line.
+bool is_age_armor(std::string_view text) noexcept;
+/// What stands between the markers. Strict: 64 columns on every line but the last, canonical base64, nothing but white
+/// space (at most 1 KiB each) around it. Errors: invalid, with the reason.
+Result<std::string> age_dearmor(std::string_view text);
 
 }  // namespace opi::secrets
