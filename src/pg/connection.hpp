@@ -24,16 +24,19 @@ struct Notice {
 
 enum class TransactionStatus { idle, active, in_transaction, failed, unknown };
 
+class Session;
+
 /// One session. Move-only; destruction closes the socket at once without waiting.
 ///
 /// Threading: one operation at a time, on the executor given to `connect`.
-/// Cancellation: terminal cancellation of an awaiting coroutine ends the operation with ErrorKind::cancelled and leaves the
-/// connection `broken()` (the server's answer is still under way): it is closed, never used again.
-/// Errors: a server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and never
+/// Cancellation: terminal cancellation of an awaiting coroutine ends the operation with ErrorKind::cancelled and leaves
+/// the connection `broken()` (the server's answer is still under way): it is closed, never used again. Errors: a
+/// server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and never
 /// parameters. After an error within the protocol (broken()) the connection is useless.
 class Connection {
  public:
-  /// Dials, authenticates and pins the session (see startup_pins). Blocking parts (name lookup, files) run on `blocking`.
+  /// Dials, authenticates and pins the session (see startup_pins). Blocking parts (name lookup, files) run on
+  /// `blocking`.
   static Task<Result<Connection>> connect(asio::any_io_executor executor, const ServerSettings& server,
                                           aio::BlockingPool& blocking, SteadyTime deadline);
 
@@ -45,17 +48,35 @@ class Connection {
   Task<Result<ResultSet>> query(std::string sql, Params params = {});
   /// One statement without parameters, prepared once for each connection and text, then reused.
   Task<Result<ResultSet>> query_prepared(std::string sql, Params params = {});
-  /// One or more statements separated by semicolons, simple protocol, the last result. Several are one implicit transaction.
+  /// One or more statements separated by semicolons, simple protocol, the last result. Several are one implicit
+  /// transaction.
   Task<Result<ResultSet>> execute(std::string sql);
   /// A round trip that proves the session is alive.
   Task<Result<>> ping(SteadyTime deadline);
-  /// Says goodbye and closes; bounded by the deadline.
+  /// Makes the session as new: an open transaction is rolled back; then, as `profile` says, roles, settings, cursors,
+  /// locks, LISTEN, temporary tables and sequences' state are discarded in one batch. Our prepared statements stay. An
+  /// error: close the connection.
+  Task<Result<>> reset(ResetProfile profile, SteadyTime deadline);
+  /// Says goodbye and waits for the server's end of the socket, so that its backend is gone; bounded by the deadline. A
+  /// statement that was cancelled half-way is cancelled on the server first (where the session is not encrypted:
+  /// libpq's request is not either). Not cancellable.
   Task<> close(SteadyTime deadline);
 
   /// Collects notices from now on; replaced at each call. Never called after the connection is gone.
   void on_notice(std::function<void(const Notice&)> handler);
 
+  /// Called when the server sends something, or closes, while no operation runs: then `check_idle` says whether the
+  /// session is still good. On the executor given to `connect`, or within an operation; a call may still come after the
+  /// handler was replaced.
+  void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
+  /// Takes in what the server sent meanwhile, without waiting; false when the session is over.
+  bool check_idle() noexcept;
+
   bool broken() const noexcept;
+  /// Broken because the server ended it or was lost, not because an operation was abandoned.
+  bool ended_by_server() const noexcept;
+  /// True when `reset` with this profile has something to do.
+  bool needs_reset(ResetProfile profile) const noexcept;
   TransactionStatus transaction_status() const noexcept;
   int backend_pid() const noexcept;
   /// 150020 for 15.20.
@@ -67,10 +88,10 @@ class Connection {
   std::uint64_t statements_run() const noexcept;
 
  private:
-  struct Impl;
-  explicit Connection(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
-  friend class DatabasePool;
+  explicit Connection(std::unique_ptr<Session> session) noexcept;
+  static Task<Result<Connection>> connect_owning(asio::any_io_executor executor, ServerSettings server,
+                                                 aio::BlockingPool* blocking, SteadyTime deadline);
+  std::unique_ptr<Session> session_;
 };
 
 }  // namespace opi::pg

@@ -39,10 +39,11 @@ struct AcquireError {
   std::string last_error = {};       ///< unavailable: the last dial's message
   std::string sqlstate = {};         ///< of the last dial, when the server answered
   std::string peer = {};
-  std::uint32_t attempt = 0;         ///< failed dials in a row
+  std::uint32_t attempt = 0;  ///< failed dials in a row
   std::chrono::nanoseconds next_attempt_in{0};
 
-  /// The one-value form: ErrorKind exhausted, timed_out, unavailable, closed or cancelled, with all of the above in its text.
+  /// The one-value form: ErrorKind exhausted, timed_out, unavailable, closed or cancelled, with all of the above in its
+  /// text.
   Error to_error() const;
 };
 
@@ -68,9 +69,9 @@ struct PoolStats {
   std::uint64_t resets = 0, leaks = 0;
   std::chrono::nanoseconds waited_total{0};
   std::chrono::nanoseconds used_total{0};
-  bool available = false;              ///< the last dial succeeded and the pool is open
+  bool available = false;  ///< the last dial succeeded and the pool is open
   std::string last_error = {};
-  std::string server_version = {};     ///< of the last successful dial
+  std::string server_version = {};  ///< of the last successful dial
 };
 
 class DatabasePool;
@@ -117,8 +118,9 @@ class DatabasePool {
   DatabasePool(const DatabasePool&) = delete;
   DatabasePool& operator=(const DatabasePool&) = delete;
 
-  /// Opens `min` connections and starts the upkeep. Returns when they are open, when the first attempt has failed (the pool is then
-  /// degraded and keeps recovering in the background), or at the deadline. The error says why it is degraded.
+  /// Opens `min` connections and starts the upkeep. Returns when they are open, when the first attempt has failed (the
+  /// pool is then degraded and keeps recovering in the background), or at the deadline. The error says why it is
+  /// degraded.
   Task<Result<>> start(SteadyTime deadline);
 
   /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic.
@@ -128,8 +130,8 @@ class DatabasePool {
   /// Dials again now instead of at the next backoff; true when a connection is open afterwards.
   Task<bool> recover(SteadyTime deadline);
 
-  /// Refuses new acquires and fails the waiters at once, lets leases come back until the deadline, then closes everything;
-  /// leases still out are reported with their place and closed when they return. Idempotent.
+  /// Refuses new acquires and fails the waiters at once, lets leases come back until the deadline, then closes
+  /// everything; leases still out are reported with their place and closed when they return. Idempotent.
   Task<Result<>> close(SteadyTime deadline);
 
   /// Called with true when the pool becomes available and false when it stops being so; on the pool's executor.

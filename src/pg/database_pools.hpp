@@ -21,16 +21,16 @@ struct PoolStart {
   std::string error = {};
 };
 
-/// Ownership: owns its pools; destroyed after `close()`. Threading: `initialize` and `close` on one executor; `get`, `list` and `stats` from
-/// any thread once initialised.
+/// Ownership: owns its pools; destroyed after `close()`. Threading: `initialize` and `close` on one executor; `get`,
+/// `list` and `stats` from any thread once initialised.
 class DatabasePools {
  public:
   DatabasePools(asio::any_io_executor executor, aio::BlockingPool& blocking, Logger log,
                 const Clock& clock = system_clock());
   ~DatabasePools();
 
-  /// Opens all of them at the same time. A pool that cannot connect stays degraded and recovers by itself; that is not an error.
-  /// Errors: invalid (two of one name, no `main`), closed. Calling it twice is an error.
+  /// Opens all of them at the same time. A pool that cannot connect stays degraded and recovers by itself; that is not
+  /// an error. Errors: invalid (two of one name, no `main`), closed. Calling it twice is an error.
   Task<Result<std::vector<PoolStart>>> initialize(std::vector<PoolConfig> configs, SteadyTime deadline);
 
   /// not_found, with the names that there are.
@@ -39,7 +39,8 @@ class DatabasePools {
   std::vector<PoolStats> stats() const;
   /// Dials the named pool again now; not_found for an unknown name, unavailable when it still cannot.
   Task<Result<>> recover(std::string name, SteadyTime deadline);
-  /// Closes all at the same time, each bounded by the deadline; every pool is tried, the first error is returned. Idempotent.
+  /// Closes all at the same time, each bounded by the deadline; every pool is tried, the first error is returned.
+  /// Idempotent.
   Task<Result<>> close(SteadyTime deadline);
 
  private:

@@ -17,8 +17,8 @@ namespace opi::pg {
 /// TLS as libpq's sslmode names it.
 enum class TlsMode { disable, prefer, require, verify_ca, verify_full };
 
-/// Gives the password at each dial, so that it can be rotated while running. Called on the blocking pool; must be safe from
-/// any thread. An error ends that dial as ErrorKind::unavailable.
+/// Gives the password at each dial, so that it can be rotated while running. Called on the blocking pool; must be safe
+/// from any thread. An error ends that dial as ErrorKind::unavailable.
 using PasswordProvider = std::function<Result<SecretString>()>;
 
 struct HostPort {
@@ -32,9 +32,9 @@ struct ServerSettings {
   std::vector<HostPort> hosts;
   std::string user;
   std::string database;
-  PasswordProvider password = {};            ///< empty: none is sent
+  PasswordProvider password = {};  ///< empty: none is sent
   TlsMode tls = TlsMode::prefer;
-  std::string tls_ca_file = {};              ///< empty: the system's
+  std::string tls_ca_file = {};  ///< empty: the system's
   std::string application_name = "opi";
   std::chrono::milliseconds connect_timeout{10'000};    ///< of one dial, all hosts and authentication included
   std::chrono::milliseconds statement_timeout{60'000};  ///< pinned in the startup packet; 0: none
@@ -48,16 +48,16 @@ struct ServerSettings {
 enum class ResetProfile { always, smart, never };
 
 struct PoolSettings {
-  std::uint32_t min = 2;                     ///< kept open
-  std::uint32_t max = 10;                    ///< never more: idle + used + dialing + closing
-  std::uint32_t max_waiting = 1'000;         ///< waiters beyond it fail with queue_full
+  std::uint32_t min = 2;              ///< kept open
+  std::uint32_t max = 10;             ///< never more: idle + used + dialing + closing
+  std::uint32_t max_waiting = 1'000;  ///< waiters beyond it fail with queue_full
   std::chrono::milliseconds acquire_timeout{30'000};
   std::chrono::milliseconds max_lifetime{30 * 60'000};  ///< 0: none
-  double lifetime_jitter = 0.2;                          ///< each connection lives up to that share shorter
-  std::chrono::milliseconds idle_timeout{10 * 60'000};   ///< idle above min this long are closed; 0: none
-  std::chrono::milliseconds ping_after_idle{30'000};     ///< checked on acquire when idle longer; 0: never
+  double lifetime_jitter = 0.2;                         ///< each connection lives up to that share shorter
+  std::chrono::milliseconds idle_timeout{10 * 60'000};  ///< idle above min this long are closed; 0: none
+  std::chrono::milliseconds ping_after_idle{30'000};    ///< checked on acquire when idle longer; 0: never
   std::chrono::milliseconds ping_timeout{1'000};
-  std::chrono::milliseconds leak_after{60'000};          ///< report a lease held longer; 0: never
+  std::chrono::milliseconds leak_after{60'000};  ///< report a lease held longer; 0: never
   ResetProfile reset = ResetProfile::smart;
 };
 
@@ -68,9 +68,19 @@ struct PoolConfig {
   PoolSettings pool;
 };
 
-/// What every session of ours pins in its startup packet, so that nothing a tenant plants (settings of roles and databases, search paths,
-/// operators) can steer it: role=none, search_path=pg_catalog,pg_temp, standard_conforming_strings=on, client_encoding=UTF8, the timeouts,
-/// default_transaction_read_only=off, row_security=on, DateStyle=ISO. Returned as name and value in the order sent.
+/// "host:port", "[address]:port" for IPv6, or the directory of a unix socket.
+std::string to_string(const HostPort& host);
+
+/// ErrorKind::invalid, naming the field and what to do, for settings that can never work: no host, no user, a NUL byte,
+/// an option that repeats a pin, max 0, min above max …
+Result<> validate(const ServerSettings& server);
+Result<> validate(const PoolConfig& config);
+
+/// What every session of ours pins in its startup packet, so that nothing a tenant plants (settings of roles and
+/// databases, search paths, operators) can steer it: role=none, search_path=pg_catalog,pg_temp,
+/// standard_conforming_strings=on, client_encoding=UTF8, the timeouts, default_transaction_read_only=off,
+/// row_security=on, DateStyle=ISO, bytea_output=hex (our values are read in that form). Returned as name and value in
+/// the order sent.
 std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettings& server);
 
 }  // namespace opi::pg

@@ -42,6 +42,8 @@ class Param {
 
   /// Null for SQL NULL; terminated.
   const char* c_str() const noexcept { return text_ ? text_->c_str() : nullptr; }
+  /// A NUL byte would end the text early; the server has no such texts.
+  bool contains_nul() const noexcept { return text_ && text_->contains('\0'); }
 
  private:
   std::optional<std::string> text_;
@@ -56,9 +58,9 @@ class Row {
   bool is_null(int column) const noexcept;
   /// The column as text; "" for NULL.
   std::string_view text(int column) const noexcept;
-  /// The column as T: std::string, bool, int, std::int64_t, std::uint32_t, double, std::vector<std::byte> (bytea), std::vector<std::string> (text[]),
-  /// or std::optional of these. Throws std::logic_error when the text is not a T or a NULL has nowhere to go: the
-  /// statement and the caller disagree, which is a defect.
+  /// The column as T: std::string, bool, int, std::int64_t, std::uint32_t, double, std::vector<std::byte> (bytea),
+  /// std::vector<std::string> (text[]), or std::optional of these. Throws std::logic_error when the text is not a T or
+  /// a NULL has nowhere to go: the statement and the caller disagree, which is a defect.
   template <class T>
   T get(int column) const;
   /// By column name; throws std::logic_error for an unknown one.
@@ -69,9 +71,39 @@ class Row {
  private:
   friend class ResultSet;
   Row(const pg_result* result, int row) noexcept : result_(result), row_(row) {}
+  void read(int column, std::string& into) const;
+  void read(int column, bool& into) const;
+  void read(int column, int& into) const;
+  void read(int column, std::int64_t& into) const;
+  void read(int column, std::uint32_t& into) const;
+  void read(int column, double& into) const;
+  void read(int column, std::vector<std::byte>& into) const;
+  void read(int column, std::vector<std::string>& into) const;
   const pg_result* result_;
   int row_;
 };
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+template <class T>
+T Row::get(int column) const {
+  if constexpr (is_optional<T>) {
+    if (is_null(column)) return std::nullopt;
+    return get<typename T::value_type>(column);
+  } else {
+    T value{};
+    read(column, value);
+    return value;
+  }
+}
+
+template <class T>
+T Row::get(std::string_view column) const {
+  return get<T>(column_index(column));
+}
 
 /// The whole result of one statement. Move-only; owns libpq's buffer. Not synchronised.
 class ResultSet {

@@ -1,0 +1,108 @@
+#include "pg/connection.hpp"
+
+#include "pg/session.hpp"
+
+namespace opi::pg {
+namespace {
+
+Task<Result<ResultSet>> closed_result() {
+  co_return failure(ErrorKind::closed, "the connection was moved from");
+}
+
+}  // namespace
+
+Connection::Connection(std::unique_ptr<Session> session) noexcept : session_(std::move(session)) {}
+Connection::Connection(Connection&&) noexcept = default;
+Connection& Connection::operator=(Connection&&) noexcept = default;
+Connection::~Connection() = default;
+
+Task<Result<Connection>> Connection::connect(asio::any_io_executor executor, const ServerSettings& server,
+                                             aio::BlockingPool& blocking, SteadyTime deadline) {
+  return connect_owning(std::move(executor), server, &blocking, deadline);
+}
+
+Task<Result<Connection>> Connection::connect_owning(asio::any_io_executor executor, ServerSettings server,
+                                                    aio::BlockingPool* blocking, SteadyTime deadline) {
+  auto dialed = co_await dial(executor, std::move(server), blocking, deadline);
+  if (!dialed) co_return failure(std::move(dialed.error()));
+  co_return Connection(std::make_unique<Session>(std::move(executor), std::move(*dialed), blocking));
+}
+
+Task<Result<ResultSet>> Connection::query(std::string sql, Params params) {
+  return session_ ? session_->query(std::move(sql), std::move(params)) : closed_result();
+}
+
+Task<Result<ResultSet>> Connection::query_prepared(std::string sql, Params params) {
+  return session_ ? session_->query_prepared(std::move(sql), std::move(params)) : closed_result();
+}
+
+Task<Result<ResultSet>> Connection::execute(std::string sql) {
+  return session_ ? session_->execute(std::move(sql)) : closed_result();
+}
+
+Task<Result<>> Connection::ping(SteadyTime deadline) {
+  return session_->ping(deadline);
+}
+Task<Result<>> Connection::reset(ResetProfile profile, SteadyTime deadline) {
+  return session_->reset(profile, deadline);
+}
+Task<> Connection::close(SteadyTime deadline) {
+  return session_->close(deadline);
+}
+
+void Connection::on_notice(std::function<void(const Notice&)> handler) {
+  session_->on_notice(std::move(handler));
+}
+
+void Connection::on_idle_event(std::shared_ptr<const std::function<void()>> handler) {
+  session_->on_idle_event(std::move(handler));
+}
+
+bool Connection::broken() const noexcept {
+  return !session_ || session_->broken();
+}
+bool Connection::ended_by_server() const noexcept {
+  return session_ && session_->ended_by_server();
+}
+bool Connection::needs_reset(ResetProfile profile) const noexcept {
+  return session_ && session_->needs_reset(profile);
+}
+bool Connection::check_idle() noexcept {
+  return session_ && session_->check_idle();
+}
+
+TransactionStatus Connection::transaction_status() const noexcept {
+  if (!session_ || !session_->open()) return TransactionStatus::unknown;
+  switch (PQtransactionStatus(session_->native())) {
+    case PQTRANS_IDLE: return TransactionStatus::idle;
+    case PQTRANS_ACTIVE: return TransactionStatus::active;
+    case PQTRANS_INTRANS: return TransactionStatus::in_transaction;
+    case PQTRANS_INERROR: return TransactionStatus::failed;
+    case PQTRANS_UNKNOWN: return TransactionStatus::unknown;
+  }
+  return TransactionStatus::unknown;
+}
+
+int Connection::backend_pid() const noexcept {
+  return session_ && session_->open() ? PQbackendPID(session_->native()) : 0;
+}
+
+int Connection::server_version() const noexcept {
+  return session_ && session_->open() ? PQserverVersion(session_->native()) : 0;
+}
+
+std::string Connection::server_version_text() const {
+  if (!session_ || !session_->open()) return {};
+  const char* const text = PQparameterStatus(session_->native(), "server_version");
+  const std::string_view version = text != nullptr ? text : "";
+  return std::string(version.substr(0, version.find(' ')));  // "15.20 (Debian 15.20-0+deb12u1)"
+}
+
+std::string Connection::peer() const {
+  return session_ ? session_->peer() : std::string();
+}
+std::uint64_t Connection::statements_run() const noexcept {
+  return session_ ? session_->statements_run() : 0;
+}
+
+}  // namespace opi::pg

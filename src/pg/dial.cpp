@@ -1,0 +1,215 @@
+#include "pg/dial.hpp"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
+
+#include "aio/with_deadline.hpp"
+#include "pg/server_error.hpp"
+
+namespace opi::pg {
+namespace {
+
+constexpr const char* system_ca_file = "/etc/ssl/certs/ca-certificates.crt";
+
+const char* mode_name(TlsMode mode) noexcept {
+  switch (mode) {
+    case TlsMode::disable: return "disable";
+    case TlsMode::prefer: return "prefer";
+    case TlsMode::require: return "require";
+    case TlsMode::verify_ca: return "verify-ca";
+    case TlsMode::verify_full: return "verify-full";
+  }
+  return "verify-full";
+}
+
+/// One word of libpq's `options`: white space and backslashes are escaped (pg_split_opts).
+void add_option(std::string& options, std::string_view name, std::string_view value) {
+  if (!options.empty()) options += ' ';
+  options += "-c ";
+  options += name;
+  options += '=';
+  for (const char character : value) {
+    if (character == '\\' || character == ' ' || (character >= '\t' && character <= '\r')) options += '\\';
+    options += character;
+  }
+}
+
+/// Borrows libpq's socket for one wait and gives it back: libpq may close and reopen it at its next step.
+class BorrowedSocket {
+ public:
+  BorrowedSocket(const asio::any_io_executor& executor, int descriptor) : descriptor_(executor, descriptor) {}
+  ~BorrowedSocket() {
+    try {
+      descriptor_.release();
+    } catch (const std::exception&) {
+      // Not known to the reactor any more.
+    }
+  }
+  BorrowedSocket(const BorrowedSocket&) = delete;
+  BorrowedSocket& operator=(const BorrowedSocket&) = delete;
+  asio::posix::stream_descriptor& operator*() noexcept { return descriptor_; }
+
+ private:
+  asio::posix::stream_descriptor descriptor_;
+};
+
+using Keywords = std::vector<std::pair<std::string, std::string>>;
+
+void ignore_notice(void* /*context*/, const PGresult* /*notice*/) {}
+
+/// On the blocking pool: may look up names.
+ConnectionHandle start_connection(const Keywords& keywords, const SecretString& password) {
+  std::vector<const char*> names;
+  std::vector<const char*> values;
+  for (const auto& [name, value] : keywords) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  if (!password.empty()) {
+    names.push_back("password");
+    values.push_back(password.reveal_c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  ConnectionHandle handle(PQconnectStartParams(names.data(), values.data(), 0), &PQfinish);
+  if (handle) {
+    PQsetNoticeReceiver(handle.get(), ignore_notice, nullptr);
+    PQsetErrorVerbosity(handle.get(), PQERRORS_VERBOSE);  // so that a refusal carries its SQLSTATE
+  }
+  return handle;
+}
+
+struct StartConnection {
+  Keywords keywords;
+  std::shared_ptr<const SecretString> password;
+  ConnectionHandle operator()() const { return start_connection(keywords, *password); }
+};
+
+/// On the blocking pool: looks up the next address, reads TLS files, derives SCRAM keys. Owns the connection with us,
+/// for it may be left to finish alone.
+struct PollConnection {
+  ConnectionHandle handle;
+  PostgresPollingStatusType operator()() const { return PQconnectPoll(handle.get()); }
+};
+
+Task<Result<Dialed>> dial_host(asio::any_io_executor executor, StartConnection start, std::string peer,
+                               aio::BlockingPool* blocking) {
+  ConnectionHandle handle = co_await blocking->run_abandonable(std::move(start));
+  if (!handle || PQstatus(handle.get()) == CONNECTION_BAD) co_return failure(error_of_dial(handle.get(), peer));
+  // "If PQconnectStart succeeds, behave as if PQconnectPoll had last returned PGRES_POLLING_WRITING" (libpq's manual).
+  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+  while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+    const int descriptor = PQsocket(handle.get());
+    if (descriptor < 0) co_return failure(error_of_dial(handle.get(), peer));
+    {
+      BorrowedSocket socket(executor, descriptor);
+      const auto wanted = next == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
+                                                        : asio::posix::stream_descriptor::wait_write;
+      const auto [error] = co_await (*socket).async_wait(wanted, as_result);
+      if (error) co_return failure(ErrorKind::cancelled, "connecting to " + peer + " was cancelled");
+    }
+    next = co_await blocking->run_abandonable(PollConnection{handle});
+  }
+  if (next != PGRES_POLLING_OK) co_return failure(error_of_dial(handle.get(), peer));
+  PQsetErrorVerbosity(handle.get(), PQERRORS_DEFAULT);
+  if (PQsetnonblocking(handle.get(), 1) != 0) co_return failure(error_of_loss(handle.get(), peer));
+  co_return Dialed{.handle = std::move(handle), .peer = std::move(peer)};
+}
+
+using SharedSecret = std::shared_ptr<const SecretString>;
+
+/// On the blocking pool.
+struct AskPassword {
+  PasswordProvider provider;
+  Result<SharedSecret> operator()() const {
+    if (!provider) return std::make_shared<const SecretString>();
+    try {
+      Result<SecretString> password = provider();
+      if (!password) return failure(std::move(password.error()));
+      return std::make_shared<const SecretString>(std::move(*password));
+    } catch (const std::exception& error) {
+      return failure(ErrorKind::internal, error.what());
+    }
+  }
+};
+
+Task<Result<SharedSecret>> ask_password(PasswordProvider provider, aio::BlockingPool* blocking) {
+  co_return co_await blocking->run_abandonable(AskPassword{std::move(provider)});
+}
+
+/// A server that answered and will not have us: its siblings would say the same.
+bool ends_search(const Error& error) {
+  return error.kind == ErrorKind::denied || error.kind == ErrorKind::not_found || error.kind == ErrorKind::invalid ||
+         error.kind == ErrorKind::cancelled;
+}
+
+std::string timeout_text(std::string_view peer, SteadyTime since) {
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - since;
+  return fmt::format("no answer from {} within {:.1f} s", peer, waited.count());
+}
+
+}  // namespace
+
+Keywords connection_keywords(const ServerSettings& server, const HostPort& host) {
+  std::string options;
+  for (const auto& [name, value] : startup_pins(server)) {
+    if (name != "client_encoding") add_option(options, name, value);  // libpq has a keyword for it
+  }
+  for (const auto& [name, value] : server.options) add_option(options, name, value);
+  Keywords keywords = {
+      {"host", host.host},
+      {"port", std::to_string(host.port)},
+      {"user", server.user},
+      {"dbname", server.database},
+      {"application_name", server.application_name},
+      {"client_encoding", "UTF8"},
+      {"options", std::move(options)},
+      {"sslmode", mode_name(server.tls)},
+      {"gssencmode", "disable"},
+      {"target_session_attrs", "any"},
+      {"passfile", "/dev/null/none"},  // no file; an empty value would mean ~/.pgpass
+      {"keepalives", "1"},
+      {"keepalives_idle", "60"},
+      {"keepalives_interval", "10"},
+      {"keepalives_count", "3"},
+  };
+  const bool verifies = server.tls == TlsMode::verify_ca || server.tls == TlsMode::verify_full;
+  if (!server.tls_ca_file.empty()) {
+    keywords.emplace_back("sslrootcert", server.tls_ca_file);
+  } else if (verifies) {
+    keywords.emplace_back("sslrootcert", system_ca_file);
+  }
+  return keywords;
+}
+
+Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, aio::BlockingPool* blocking,
+                          SteadyTime deadline) {
+  if (auto valid = validate(server); !valid) co_return failure(std::move(valid.error()));
+  auto password = co_await aio::with_deadline(ask_password(server.password, blocking), deadline,
+                                              "the password provider did not answer in time");
+  if (!password) {
+    Error error = std::move(password.error());
+    if (error.kind != ErrorKind::cancelled && error.kind != ErrorKind::timed_out) error.kind = ErrorKind::unavailable;
+    co_return failure(std::move(error).while_doing("no password for " + to_string(server.hosts.front())));
+  }
+  Error last;
+  for (std::size_t index = 0; index < server.hosts.size(); ++index) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const auto left = static_cast<std::int64_t>(server.hosts.size() - index);
+    const SteadyTime until = now + (deadline - now) / left;
+    const std::string peer = to_string(server.hosts[index]);
+    StartConnection start{.keywords = connection_keywords(server, server.hosts[index]), .password = *password};
+    Result<Dialed> dialed =
+        co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), until, peer);
+    if (dialed) co_return dialed;
+    last = std::move(dialed.error());
+    if (last.kind == ErrorKind::timed_out && last.code.empty()) last.message = timeout_text(peer, now);
+    if (ends_search(last)) break;
+  }
+  co_return failure(std::move(last));
+}
+
+}  // namespace opi::pg

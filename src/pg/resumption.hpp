@@ -1,0 +1,63 @@
+#pragma once
+/// @file
+/// A suspended coroutine that somebody else resumes, once, on the coroutine's own executor.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <functional>
+#include <utility>
+
+#include "aio/task.hpp"
+
+namespace opi::pg {
+
+/// Move-only and one-shot. Dropped without being resumed, the coroutine is destroyed with it.
+/// Threading: may be resumed from any thread; the coroutine continues on its own executor, which is kept running until
+/// then.
+class Resumption {
+ public:
+  Resumption() = default;
+  template <class Handler>
+  explicit Resumption(Handler handler)
+      : executor_(asio::prefer(asio::any_io_executor(asio::get_associated_executor(handler)),
+                               asio::execution::outstanding_work.tracked)),
+        resume_(std::move(handler)) {}
+
+  explicit operator bool() const noexcept { return static_cast<bool>(resume_); }
+
+  /// Never on the caller's stack.
+  void post() {
+    auto executor = std::move(executor_);
+    asio::post(executor, std::exchange(resume_, nullptr));
+  }
+  /// At once when the caller is on the coroutine's executor; for completions that come from the event loop anyway.
+  void dispatch() {
+    auto executor = std::move(executor_);
+    asio::dispatch(executor, std::exchange(resume_, nullptr));
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  std::move_only_function<void()> resume_;
+};
+
+/// Suspends the caller, then calls `start(Resumption, cancellation_slot)`, which keeps the resumption and may put a
+/// handler into the slot. `start` may resume at once, from any thread, by `post`.
+template <class Start>
+Task<> suspend(Start start) {
+  return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [](auto handler, Start begin) {
+        const auto slot = asio::get_associated_cancellation_slot(handler);
+        begin(Resumption(std::move(handler)), slot);
+      },
+      asio::use_awaitable, std::move(start));
+}
+
+}  // namespace opi::pg

@@ -1,0 +1,61 @@
+// How a session ends: a request to stop what it still runs, a goodbye, and the server's goodbye.
+#include <fcntl.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "aio/with_deadline.hpp"
+#include "pg/session.hpp"
+
+namespace opi::pg {
+namespace {
+
+struct FreeCancel {
+  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
+};
+
+/// On the blocking pool: libpq's cancel blocks.
+struct SendCancel {
+  std::shared_ptr<PGcancel> cancel;
+  bool operator()() const {
+    std::array<char, 256> text{};
+    return PQcancel(cancel.get(), text.data(), static_cast<int>(text.size())) != 0;
+  }
+};
+
+Task<Result<bool>> send_cancel(aio::BlockingPool* blocking, std::shared_ptr<PGcancel> cancel) {
+  co_return co_await blocking->run_abandonable(SendCancel{std::move(cancel)});
+}
+
+/// Reads until the server closes its end: its backend is gone then, and no unread data turns our close into a reset.
+Task<Result<>> read_to_the_end(asio::any_io_executor executor, int descriptor) {
+  asio::posix::stream_descriptor socket(executor, descriptor);  // owns it
+  std::array<char, 4'096> buffer{};
+  for (;;) {
+    const auto [error, read] = co_await socket.async_read_some(asio::buffer(buffer), as_result);
+    if (error == asio::error::operation_aborted) co_return failure(ErrorKind::cancelled, "closing");
+    if (error) co_return Result<>{};
+  }
+}
+
+}  // namespace
+
+Task<> Session::close(SteadyTime deadline) {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (!handle_) co_return;
+  const bool abandoned = end_ == End::abandoned && PQtransactionStatus(handle_.get()) == PQTRANS_ACTIVE;
+  // Without it the server would go on with a statement that nobody waits for. In plain text only where the session is
+  // too.
+  if (abandoned && PQsslInUse(handle_.get()) == 0) {
+    std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), FreeCancel{});
+    if (cancel)
+      co_await aio::with_deadline(send_cancel(blocking_, std::move(cancel)), deadline, "cancelling a statement");
+  }
+  watch_.detach();
+  const int descriptor = end_ == End::none ? ::fcntl(PQsocket(handle_.get()), F_DUPFD_CLOEXEC, 0) : -1;
+  handle_.reset();  // says goodbye
+  if (descriptor >= 0) co_await aio::with_deadline(read_to_the_end(executor_, descriptor), deadline, "closing");
+}
+
+}  // namespace opi::pg

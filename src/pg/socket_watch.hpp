@@ -1,0 +1,41 @@
+#pragma once
+/// @file
+/// Tells when libpq's socket can be read or written, without ever owning it.
+
+#include <functional>
+#include <memory>
+
+#include "aio/task.hpp"
+
+namespace opi::pg {
+
+/// Watches one connected socket until it is detached. One readiness event is always asked for, also between operations:
+/// a server that ends an idle session is noticed at once, and taking or giving back a connection costs no system call.
+///
+/// Ownership: borrows the descriptor; `detach()` (or destruction) before libpq closes it. Threading: one user at a
+/// time, on any executor; the waiting coroutine resumes on its own. Cancellation: of a wait, any type.
+class SocketWatch {
+ public:
+  SocketWatch(const asio::any_io_executor& executor, int descriptor);
+  SocketWatch(SocketWatch&&) noexcept = default;
+  SocketWatch& operator=(SocketWatch&& other) noexcept;
+  ~SocketWatch();
+
+  /// Returns when the socket may be readable, or (when asked for) writable; spuriously too, or because the wait was
+  /// cancelled.
+  Task<> suspend_until_event(bool for_writing);
+  /// Of the last wait: false when it ended by cancellation or `detach()`.
+  bool woken_by_event() const;
+  /// After an operation: asks for the next event, which goes to the idle handler.
+  void rearm();
+  /// Called when the socket becomes readable while nobody waits, on the watch's executor or while `rearm` runs; null:
+  /// nobody. The handler is copied before it is called, so one call may still come after it was replaced.
+  void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
+  void detach() noexcept;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace opi::pg
