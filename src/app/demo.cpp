@@ -151,7 +151,6 @@ cluster:
   namespace_prefix: rig-
 private_postgres:
   directory: {postgres}
-  port: {postgres_port}
 databases:
   main:
     host: 127.0.0.1

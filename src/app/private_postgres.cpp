@@ -10,9 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
 #include <cerrno>
 #include <charconv>
 #include <fstream>
+#include <system_error>
 
 #include "aio/subprocess.hpp"
 #include "aio/with_deadline.hpp"
@@ -27,6 +30,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto poll_interval = 10ms;
+constexpr std::size_t early_output_max = 8'192;
 
 std::vector<std::string> lines_of(const fs::path& file, std::size_t most) {
   std::vector<std::string> lines;
@@ -224,10 +228,46 @@ Task<Result<>> PrivatePostgres::initialise(SteadyTime deadline) {
   co_return Result<>{};
 }
 
+Result<> PrivatePostgres::spawn_server() {
+  std::error_code ec;
+  fs::remove(home_ / "postgres.log", ec);
+  early_output_.clear();
+  std::vector<std::string> argv{(binaries_ / "postgres").string(), "-D", (home_ / "data").string()};
+  for (const auto& option : {std::string("listen_addresses=127.0.0.1"), fmt::format("port={}", settings_.port),
+                             std::string("unix_socket_directories="), std::string("shared_buffers=32MB"),
+                             std::string("logging_collector=on"), "log_directory=" + home_.string(),
+                             std::string("log_filename=postgres.log"), std::string("log_rotation_size=0"),
+                             std::string("log_rotation_age=0")}) {
+    argv.emplace_back("-c");
+    argv.push_back(option);
+  }
+  auto server = aio::ChildProcess::start(executor_, {.argv = as_account(account_, std::move(argv)),
+                                                     .environment = server_environment(),
+                                                     .directory = home_.string(),
+                                                     .input = aio::ChildStream::nothing,
+                                                     .output = aio::ChildStream::nothing,
+                                                     .error_output = aio::ChildStream::pipe});
+  if (!server) return failure(std::move(server.error()).while_doing("cannot run the PostgreSQL server"));
+  server_ended_ = false;
+  server_.emplace(std::move(*server));
+  tasks_.spawn("server", watch_server());
+  return {};
+}
+
+Task<> PrivatePostgres::watch_server() {
+  std::array<char, 1'024> buffer{};
+  for (;;) {
+    const auto [ec, size] = co_await server_->error_output().async_read_some(asio::buffer(buffer), as_result);
+    if (ec) break;
+    if (early_output_.size() < early_output_max) early_output_.append(buffer.data(), size);
+  }
+  if (!co_await server_->wait()) co_return;
+  server_ended_ = true;
+}
+
 Task<Result<>> PrivatePostgres::launch(SteadyTime deadline) {
   if (!running_postgres(home_ / "data")) {
-    server_running_ = true;
-    tasks_.spawn("server", run_server());
+    if (auto spawned = spawn_server(); !spawned) co_return failure(std::move(spawned.error()));
   }
   while (std::chrono::steady_clock::now() < deadline) {
     const auto running = running_postgres(home_ / "data");
@@ -240,7 +280,10 @@ Task<Result<>> PrivatePostgres::launch(SteadyTime deadline) {
       }
       co_return Result<>{};
     }
-    if (!running && !server_running_) co_return failure(start_failure());
+    if (!running && (!server_ || server_ended_)) {
+      reap_server();
+      co_return failure(start_failure());
+    }
     if (!co_await aio::sleep_for(poll_interval))
       co_return failure(ErrorKind::cancelled, "starting PostgreSQL was cancelled");
   }
@@ -248,14 +291,21 @@ Task<Result<>> PrivatePostgres::launch(SteadyTime deadline) {
       Error(ErrorKind::timed_out, "PostgreSQL did not get ready in time").because(start_failure().to_string()));
 }
 
+void PrivatePostgres::reap_server() {
+  if (!server_ || !server_ended_) return;
+  (void)server_->reap();
+  server_.reset();
+  server_ended_ = false;
+}
+
 Error PrivatePostgres::start_failure() const {
   Error error(ErrorKind::unavailable, "PostgreSQL did not start");
+  auto said = lines_of(home_ / "postgres.log", 10'000);
+  said.push_back(first_line(early_output_));
   std::string last;
-  for (const auto& line : lines_of(home_ / "postgres.log", 10'000)) {
-    const auto fatal = line.find("FATAL:");
-    const auto log = line.find("LOG:  could not bind");
-    if (fatal != std::string::npos) last = line.substr(fatal);
-    if (log != std::string::npos) {
+  for (const auto& line : said) {
+    if (const auto fatal = line.find("FATAL:"); fatal != std::string::npos) last = line.substr(fatal);
+    if (line.find("could not bind") != std::string::npos) {
       error.kind = ErrorKind::conflict;
       error.remedy = fmt::format("port {} is in use by another process; stop it", settings_.port);
     }
@@ -265,79 +315,39 @@ Error PrivatePostgres::start_failure() const {
   return error;
 }
 
-// The server as a child for as long as it runs. Its log goes to a file of its own, so that nothing is lost when we end.
-Task<> PrivatePostgres::run_server() {
-  const fs::path log_file = home_ / "postgres.log";
-  std::error_code ec;
-  fs::remove(log_file, ec);
-  std::vector<std::string> argv{(binaries_ / "postgres").string(),
-                                "-D",
-                                (home_ / "data").string(),
-                                "-c",
-                                "listen_addresses=127.0.0.1",
-                                "-c",
-                                fmt::format("port={}", settings_.port),
-                                "-c",
-                                "unix_socket_directories=",
-                                "-c",
-                                "shared_buffers=32MB",
-                                "-c",
-                                "logging_collector=on",
-                                "-c",
-                                "log_directory=" + home_.string(),
-                                "-c",
-                                "log_filename=postgres.log",
-                                "-c",
-                                "log_rotation_size=0",
-                                "-c",
-                                "log_rotation_age=0"};
-  aio::Command command{
-      .argv = as_account(account_, std::move(argv)), .environment = server_environment(), .directory = home_.string()};
-  auto result = co_await aio::run_command(std::move(command), SteadyTime::max());
-  server_running_ = false;
-  if (stopping_) co_return;
-  if (result) {
-    log_.warn("server", fmt::format("ended with exit code {}", result->exit_code));
-  } else if (result.error().kind != ErrorKind::cancelled) {
-    log_.warn("server", result.error().to_string());
-  }
-}
-
 // Ours may crash, and one that another process of ours started may be stopped by it; either way the pools want a
 // server.
 Task<> PrivatePostgres::keep_running() {
-  Backoff backoff({.first = 200ms, .most = 10s}, 1);
-  while (!stopping_) {
-    if (!co_await aio::sleep_for(backoff.attempts() == 0 ? 500ms : backoff.next())) co_return;
-    if (stopping_ || server_running_ || running_postgres(home_ / "data")) continue;
+  Backoff backoff({.first = 500ms, .most = 10s}, 1);
+  auto wait = backoff.next();
+  for (;;) {
+    if (!co_await aio::sleep_for(wait)) co_return;
+    if (running_postgres(home_ / "data")) continue;
+    reap_server();
     log_.warn("server", "is gone; starting it again");
     auto launched = co_await launch(std::chrono::steady_clock::now() + 30s);
     if (launched) {
       backoff.reset();
+    } else if (launched.error().kind == ErrorKind::cancelled) {
+      co_return;
     } else {
-      if (backoff.attempts() == 0) (void)backoff.next();
       log_.error("server", launched.error().to_string());
     }
+    wait = backoff.next();
   }
 }
 
 Task<Result<>> PrivatePostgres::stop(SteadyTime deadline) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  stopping_ = true;
-  if (server_running_) {
-    // SIGINT is PostgreSQL's fast shutdown: sessions are ended, data is checkpointed. A server that has only just begun
-    // writes its pid a moment later.
-    bool signalled = false;
-    while (server_running_ && std::chrono::steady_clock::now() < deadline) {
-      const auto running = running_postgres(home_ / "data");
-      if (running && !signalled) signalled = ::kill(running->pid, SIGINT) == 0;
-      co_await aio::sleep_for(poll_interval);
-    }
-  }
-  const bool clean = !server_running_;
   tasks_.cancel();
   co_await tasks_.join();
-  if (!clean) co_return failure(ErrorKind::timed_out, "PostgreSQL did not stop in time and was killed");
+  if (!server_) co_return Result<>{};
+  // SIGINT is PostgreSQL's fast shutdown: sessions are ended, data is checkpointed.
+  const auto grace = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const int code = co_await server_->end(std::max(grace, 0ms), SIGINT);
+  server_.reset();
+  if (code != 0)
+    co_return failure(ErrorKind::timed_out, fmt::format("PostgreSQL did not stop cleanly (exit code {})", code));
   co_return Result<>{};
 }
 

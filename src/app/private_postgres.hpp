@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "aio/child_process.hpp"
 #include "aio/task.hpp"
 #include "aio/task_scope.hpp"
 #include "app/server_account.hpp"
@@ -70,8 +71,10 @@ class PrivatePostgres {
   Task<Result<>> prepare(SteadyTime deadline);
   Task<Result<>> initialise(SteadyTime deadline);
   Task<Result<>> launch(SteadyTime deadline);
-  Task<> run_server();
+  Result<> spawn_server();
+  Task<> watch_server();
   Task<> keep_running();
+  void reap_server();
   Error start_failure() const;
 
   asio::any_io_executor executor_;
@@ -83,8 +86,9 @@ class PrivatePostgres {
   std::filesystem::path binaries_;
   std::string version_;
   bool initialised_now_ = false;
-  bool server_running_ = false;  ///< the process that we started
-  bool stopping_ = false;
+  std::optional<aio::ChildProcess> server_;  ///< the one that we started
+  bool server_ended_ = false;                ///< it is a zombie to reap
+  std::string early_output_;                 ///< what it said before its log file was open
 };
 
 }  // namespace opi::app

@@ -169,6 +169,10 @@ struct ProvisionSettings {
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};      ///< of one deployment's flow
 };
 
+struct PrivatePostgresSetting {
+  Setting<std::string> directory{};  ///< empty: somebody else runs the server of `main`
+};
+
 struct StateSettings {
   Setting<std::string> directory{"/var/lib/opi"};
 };
@@ -182,6 +186,7 @@ struct Settings {
   ClusterSettings cluster{};
   ControlSettings control{};
   std::map<std::string, DatabaseSettings, std::less<>> databases{};  ///< by pool name; has `main`
+  PrivatePostgresSetting private_postgres{};
   ProjectsSettings projects{};
   SecretsSettings secrets{};
   HttpSettings http{};

@@ -460,6 +460,10 @@ std::vector<Field> fields_of(Settings& settings) {
   list.enter("databases");
   for (auto& [name, database] : settings.databases) describe_database(list, name, database);
   list.leave();
+  list.enter("private_postgres");
+  list.path("directory", settings.private_postgres.directory, file_name,
+            "Where opi makes and runs the server of pool main itself, for trying things; empty: somebody else runs it.");
+  list.leave();
   describe_repository(list, settings.projects.repository);
   list.enter("secrets");
   list.secret("platform_key", settings.secrets.platform_key,

@@ -358,11 +358,11 @@ Result<std::string> find_settings_file(std::string_view chosen, const Environmen
   if (const auto named = environment.find("OPI_CONFIG"); named != environment.end() && !named->second.empty()) {
     return named->second;
   }
-  for (const char* usual : {"opi.yaml", "/etc/opi/opi.yaml"}) {
+  for (const char* usual : {"opi.yaml", ".opi/opi.yaml", "/etc/opi/opi.yaml"}) {
     if (::access(usual, F_OK) == 0) return std::string(usual);
   }
   return failure(
-      Error{ErrorKind::not_found, "no configuration: neither ./opi.yaml nor /etc/opi/opi.yaml is there"}.with_remedy(
+      Error{ErrorKind::not_found, "no configuration: none of ./opi.yaml, ./.opi/opi.yaml and /etc/opi/opi.yaml is there"}.with_remedy(
           "name one with --config or OPI_CONFIG"));
 }
 

@@ -36,8 +36,9 @@ using Checked = std::expected<T, SettingsErrors>;
 /// The largest configuration file that is read, in bytes.
 inline constexpr std::size_t settings_bytes_max = 1U << 20U;
 
-/// Which file to read: `chosen` (from --config), else $OPI_CONFIG, else ./opi.yaml, else /etc/opi/opi.yaml.
-/// Errors: not_found, when none of the last two is there; a chosen file is returned even when it is missing.
+/// Which file to read: `chosen` (from --config), else $OPI_CONFIG, else ./opi.yaml, else ./.opi/opi.yaml (the demo's),
+/// else /etc/opi/opi.yaml. Errors: not_found, when none of the last three is there; a chosen file is returned even when
+/// it is missing.
 Result<std::string> find_settings_file(std::string_view chosen, const Environment& environment);
 
 /// Reads and checks. Files that hold secrets are read once to see that they can be.

@@ -74,6 +74,17 @@ void check_database(Rules& rules, const std::string& name, const DatabaseSetting
   check_secret(rules, database.password, path + ".password");
 }
 
+void check_private_postgres(Rules& rules, const Settings& settings) {
+  const auto& directory = settings.private_postgres.directory;
+  const auto main = settings.databases.find("main");
+  if (directory->empty() || main == settings.databases.end()) return;
+  if (*main->second.host != "127.0.0.1" || !main->second.hosts->empty() || main->second.password.file->empty()) {
+    rules.broken(directory.origin, "private_postgres.directory",
+                 "needs databases.main.host 127.0.0.1 and databases.main.password_file: that is where and as whom the "
+                 "server is made");
+  }
+}
+
 /// Whether a listener on one of the addresses leaves no room for one on the other.
 bool overlap(std::string_view one, std::string_view other) {
   const auto any = [](std::string_view address) { return address == "0.0.0.0" || address == "::"; };
@@ -98,6 +109,7 @@ SettingsErrors check_rules(const Settings& settings, const Place& root) {
   for (const auto& [name, database] : settings.databases) check_database(rules, name, database);
   check_secret(rules, settings.projects.repository.password, "projects.repository.password");
   check_secret(rules, settings.secrets.platform_key, "secrets.platform_key");
+  check_private_postgres(rules, settings);
   check_ports(rules, settings.http, settings.probes);
   return rules.take();
 }

@@ -73,6 +73,8 @@ void add_commands(CLI::App& program, Arguments& arguments) {
   auto* check = command(*config, arguments, "check", "Say everything that is wrong with it", Command::config_check);
   auto* show = command(*config, arguments, "show", "Print every value and where it comes from; secrets masked",
                        Command::config_show);
+  command(*config, arguments, "manual", "Print docs/configuration.md: every field, from the table it is read by",
+          Command::config_manual);
   add_config(check, arguments);
   add_config(show, arguments);
   show->add_flag("--json", arguments.json, "print JSON");

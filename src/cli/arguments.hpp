@@ -19,6 +19,7 @@ enum class Command {
   schema,
   config_check,
   config_show,
+  config_manual,
 };
 
 /// Every option of every command; a command looks at its own.
