@@ -1,0 +1,82 @@
+#pragma once
+/// @file
+/// What project files ask of PostgreSQL, for the deployments that are ours: a pure function of parsed projects and
+/// rules.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/place.hpp"
+#include "project/model.hpp"
+#include "project/naming.hpp"
+
+namespace opi::provision {
+
+/// Where a declaration comes from: a version of a file.
+struct SourceRef {
+  std::string file;         ///< path in the repository
+  std::string blob = {};    ///< Git's id of that version; empty when it was read from disk
+  std::string commit = {};  ///< the commit it was seen at
+  friend bool operator==(const SourceRef&, const SourceRef&) = default;
+};
+
+/// A parsed project and where it comes from.
+struct SourcedProject {
+  project::Project project;
+  SourceRef source;
+};
+
+/// What the operator decides about deployments. A plain value.
+struct DesiredRules {
+  std::string cluster = "local";          ///< deployments of other clusters are not ours
+  std::string namespace_prefix = "rig-";  ///< put before the namespaces of project files
+  std::string control_database = "opi";   ///< a deployment may not take its name
+  /// Which projects may name a further pool; "*" is everybody. `main` is open to all and needs no entry.
+  std::map<std::string, std::vector<std::string>, std::less<>> pool_projects = {};
+  /// Extensions that may be declared. All of the default ones are trusted: their owner needs no superuser.
+  std::vector<std::string> allowed_extensions = {
+      "btree_gin",       "btree_gist", "citext",   "cube",      "dict_int", "fuzzystrmatch",
+      "hstore",          "intarray",   "isn",      "lo",        "ltree",    "pg_trgm",
+      "pgcrypto",        "plpgsql",    "seg",      "tablefunc", "tcn",      "tsm_system_rows",
+      "tsm_system_time", "unaccent",   "uuid-ossp"};
+};
+
+/// The value of a connection limit that limits nothing, as PostgreSQL writes it.
+inline constexpr std::int64_t unlimited_connections = -1;
+
+/// One deployment that wants a database. A plain value.
+struct DesiredDeployment {
+  std::string project;
+  std::string deployment;
+  std::string namespace_;        ///< with the cluster's prefix
+  std::string pool = "main";     ///< the server its database lives on
+  project::DatabaseNames names;  ///< roles, database and default schema
+  std::int64_t connection_limit = unlimited_connections;
+  std::vector<std::string> schemas = {};     ///< in the order of search_path; the default one first
+  std::vector<std::string> extensions = {};  ///< sorted, each once
+  bool cloned = false;                       ///< `clone-from` is declared
+  SourceRef source = {};
+  Place place = {};
+  std::optional<Error> refusal = {};  ///< why nothing may be done for it; it is shown and left alone
+
+  /// "shop/prod".
+  std::string title() const { return project + "/" + deployment; }
+  /// SHA-256, in hex, of everything a change of which asks for a look inside the database. Where the declaration stands
+  /// is no part of it.
+  std::string inputs_hash() const;
+};
+
+/// All deployments of the rules' cluster that use a database, by project and deployment.
+///
+/// Pure and total: a declaration that cannot be fulfilled is in the result with its `refusal`, so that one broken
+/// project never hides another. Refused are: one project name in two files, two declarations of one deployment, names
+/// of which one is derived from the other (both sides, each naming the place of the other), names that PostgreSQL or we
+/// keep for ourselves, a pool the project may not use, and extensions that are not allowed.
+std::vector<DesiredDeployment> desired_state(const std::vector<SourcedProject>& projects, const DesiredRules& rules);
+
+}  // namespace opi::provision

@@ -1,0 +1,208 @@
+#include "provision/observe.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace opi::provision {
+namespace {
+
+constexpr std::string_view facts_query =
+    "SELECT r.rolname::text, r.rolsuper, "
+    "pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') "
+    "FROM pg_catalog.pg_roles r WHERE r.rolname = session_user";
+
+/// One row a role (r), database (d), membership (m) and set of settings (s). Joined with the wanted names, so that an
+/// estate beside ours costs nothing but the scan.
+///   {0} the catalog of roles that we may read, {1} the verifier in it, {2} and {3} inherit and set of a membership
+constexpr std::string_view server_query = R"sql(
+WITH wanted AS (SELECT DISTINCT n::name AS name FROM pg_catalog.unnest($1::text[]) AS n),
+roles AS MATERIALIZED (
+  SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
+         r.rolinherit, r.rolconnlimit, r.rolvaliduntil, {1} AS verifier
+  FROM pg_catalog.{0} r JOIN wanted w ON w.name = r.rolname)
+SELECT 'r' AS kind, r.rolname::text AS name,
+       pg_catalog.concat(CASE WHEN r.rolcanlogin THEN 'l' END, CASE WHEN r.rolsuper THEN 's' END,
+         CASE WHEN r.rolcreatedb THEN 'd' END, CASE WHEN r.rolcreaterole THEN 'c' END,
+         CASE WHEN r.rolreplication THEN 'r' END, CASE WHEN r.rolbypassrls THEN 'b' END,
+         CASE WHEN r.rolinherit THEN 'i' END, CASE WHEN r.rolvaliduntil <= pg_catalog.now() THEN 'x' END) AS a,
+       r.rolconnlimit::text AS b, c.description AS c, r.verifier AS d, NULL::text AS e
+FROM roles r LEFT JOIN pg_catalog.pg_shdescription c
+  ON c.objoid = r.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+UNION ALL
+SELECT 'd', d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.pg_encoding_to_char(d.encoding)::text,
+       d.datconnlimit::text, d.datallowconn::text,
+       pg_catalog.array_to_string(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), E'\n')
+FROM pg_catalog.pg_database d JOIN wanted w ON w.name = d.datname
+UNION ALL
+SELECT 'm', pg_catalog.pg_get_userbyid(m.roleid)::text, pg_catalog.pg_get_userbyid(m.member)::text,
+       m.admin_option::text, {2}, {3}, CASE WHEN ours.oid IS NULL THEN 'foreign' END
+FROM pg_catalog.pg_auth_members m
+  LEFT JOIN roles grp ON grp.oid = m.roleid LEFT JOIN roles ours ON ours.oid = m.member
+  LEFT JOIN pg_catalog.pg_roles member ON member.oid = m.member
+WHERE grp.oid IS NOT NULL OR ours.oid IS NOT NULL
+UNION ALL
+SELECT 's', r.rolname::text, coalesce(d.datname::text, ''), s.setconfig::text, NULL, NULL, NULL
+FROM pg_catalog.pg_db_role_setting s JOIN roles r ON r.oid = s.setrole
+  LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase)sql";
+
+constexpr std::string_view inside_query = R"sql(
+SELECT 'n' AS kind, n.nspname::text AS name, pg_catalog.pg_get_userbyid(n.nspowner)::text AS a,
+       pg_catalog.array_to_string(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), E'\n') AS b,
+       pg_catalog.pg_has_role(n.nspowner, 'USAGE')::text AS c
+FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[]) OR n.nspname = 'public'
+UNION ALL
+SELECT 'f', d.defaclobjtype::text, pg_catalog.pg_get_userbyid(d.defaclrole)::text,
+       pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL
+FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
+WHERE d.defaclnamespace = 0 AND r.rolname::text = $1
+UNION ALL
+SELECT 'e', x.extname::text, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
+
+enum Column { kind, name, a, b, c, d, e };
+
+ObservedRole role_of(const pg::Row& row, bool verifier_known) {
+  const auto flags = row.text(Column::a);
+  const auto has = [&](char flag) { return flags.find(flag) != std::string_view::npos; };
+  ObservedRole role{.name = std::string(row.text(Column::name))};
+  role.login = has('l');
+  role.superuser = has('s');
+  role.create_db = has('d');
+  role.create_role = has('c');
+  role.replication = has('r');
+  role.bypass_rls = has('b');
+  role.inherit = has('i');
+  role.expired = has('x');
+  role.connection_limit = row.get<std::int64_t>(Column::b);
+  role.comment = row.text(Column::c);
+  role.verifier_known = verifier_known;
+  role.verifier = row.get<std::optional<std::string>>(Column::d);
+  return role;
+}
+
+Result<ObservedDatabase> database_of(const pg::Row& row) {
+  ObservedDatabase database{.name = std::string(row.text(Column::name)),
+                            .owner = std::string(row.text(Column::a)),
+                            .encoding = std::string(row.text(Column::b))};
+  database.connection_limit = row.get<std::int64_t>(Column::c);
+  database.allow_connections = row.text(Column::d) == "true";
+  auto acl = parse_acl(row.text(Column::e));
+  if (!acl) return failure(std::move(acl.error()).while_doing("privileges on database " + database.name));
+  database.acl = *std::move(acl);
+  return database;
+}
+
+void add_membership(ObservedServer& server, const pg::Row& row) {
+  Membership one{.role = std::string(row.text(Column::name)),
+                 .member = std::string(row.text(Column::a)),
+                 .admin = row.text(Column::b) == "true",
+                 .inherit = row.text(Column::c) == "true",
+                 .set = row.text(Column::d) == "true"};
+  if (row.text(Column::e) == "foreign") {
+    server.foreign_memberships.push_back(std::move(one));
+  } else if (const auto found = server.roles.find(one.member); found != server.roles.end()) {
+    found->second.memberships.push_back(std::move(one));
+  }
+}
+
+void add_settings(ObservedServer& server, const pg::Row& row) {
+  const auto found = server.roles.find(std::string(row.text(Column::name)));
+  if (found == server.roles.end()) return;
+  for (const auto& setting : row.get<std::vector<std::string>>(Column::b)) {
+    const auto equals = setting.find('=');
+    if (equals == std::string::npos) continue;
+    found->second.settings.push_back({.database = std::string(row.text(Column::a)),
+                                      .name = setting.substr(0, equals),
+                                      .value = setting.substr(equals + 1)});
+  }
+}
+
+Result<ObservedServer> server_of(const pg::ResultSet& rows, ServerFacts facts, bool verifier_known) {
+  ObservedServer server{.facts = std::move(facts)};
+  // Roles first: memberships and settings are attached to them.
+  for (const auto& row : rows) {
+    if (row.text(Column::kind) == "r") {
+      auto role = role_of(row, verifier_known);
+      auto key = role.name;
+      server.roles.emplace(std::move(key), std::move(role));
+    }
+  }
+  for (const auto& row : rows) {
+    const auto what = row.text(Column::kind);
+    if (what == "m") add_membership(server, row);
+    if (what == "s") add_settings(server, row);
+    if (what != "d") continue;
+    auto database = database_of(row);
+    if (!database) return failure(std::move(database.error()));
+    auto key = database->name;
+    server.databases.emplace(std::move(key), *std::move(database));
+  }
+  return server;
+}
+
+}  // namespace
+
+Task<Result<ObservedServer>> observe_server(pg::Connection* connection, std::vector<std::string> names) {
+  auto who = co_await connection->query(std::string(facts_query));
+  if (!who) co_return failure(std::move(who.error()).while_doing("observe the server"));
+  if (who->size() != 1)
+    co_return failure(ErrorKind::internal, "observe the server: our own role is not in its catalog");
+  ServerFacts facts{.version = connection->server_version(), .version_text = connection->server_version_text()};
+  facts.admin = (*who)[0].text(0);
+  facts.superuser = (*who)[0].get<bool>(1);
+  const bool verifiers = (*who)[0].get<bool>(2);
+  const bool options = facts.version >= 160000;
+  auto sql = fmt::format(
+      fmt::runtime(server_query), verifiers ? "pg_authid" : "pg_roles", verifiers ? "r.rolpassword" : "NULL::text",
+      options ? "m.inherit_option::text" : "member.rolinherit::text", options ? "m.set_option::text" : "'true'");
+  pg::Params params;
+  params.emplace_back(names);
+  auto rows = co_await connection->query(std::move(sql), std::move(params));
+  if (!rows) co_return failure(std::move(rows.error()).while_doing("observe the server"));
+  co_return server_of(*rows, std::move(facts), verifiers);
+}
+
+Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::string owner,
+                                            std::vector<std::string> schemas) {
+  pg::Params params;
+  params.emplace_back(std::move(owner));
+  params.emplace_back(schemas);
+  auto rows = co_await connection->query(std::string(inside_query), std::move(params));
+  if (!rows) co_return failure(std::move(rows.error()).while_doing("look inside the database"));
+  ObservedInside inside;
+  for (const auto& row : *rows) {
+    const auto what = row.text(Column::kind);
+    if (what == "e") {
+      inside.extensions.emplace_back(row.text(Column::name));
+      continue;
+    }
+    auto acl = parse_acl(row.text(Column::b));
+    if (!acl) co_return failure(std::move(acl.error()).while_doing("look inside the database"));
+    if (what == "n") {
+      inside.schemas.push_back({.name = std::string(row.text(Column::name)),
+                                .owner = std::string(row.text(Column::a)),
+                                .acl = *std::move(acl),
+                                .manageable = row.text(Column::c) == "true"});
+    } else {
+      inside.defaults.push_back({.owner = std::string(row.text(Column::a)),
+                                 .schema = {},
+                                 .object = row.text(Column::name).front(),
+                                 .acl = *std::move(acl)});
+    }
+  }
+  co_return inside;
+}
+
+Task<Result<Acl>> observe_database_acl(pg::Connection* connection, std::string name) {
+  pg::Params params;
+  params.emplace_back(name);
+  auto rows = co_await connection->query(
+      "SELECT pg_catalog.array_to_string(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), E'\\n') "
+      "FROM pg_catalog.pg_database d WHERE d.datname::text = $1",
+      std::move(params));
+  if (!rows) co_return failure(std::move(rows.error()).while_doing("read the privileges on database " + name));
+  if (rows->empty()) co_return failure(ErrorKind::not_found, fmt::format("database \"{}\" is gone", name));
+  co_return parse_acl((*rows)[0].text(0));
+}
+
+}  // namespace opi::provision

@@ -1,0 +1,468 @@
+#include "provision/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "provision/sha256.hpp"
+#include "provision/stamp.hpp"
+
+namespace opi::provision {
+namespace {
+
+using Known = store::InventoryEntry;
+
+bool finished_before(const Known* known) {
+  return known != nullptr && known->deployment.ready_at.has_value();
+}
+
+bool inputs_changed(const PlanInput& input) {
+  return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
+}
+
+/// Something that must be there is not: it is new, or somebody took it away.
+Sign missing(const PlanInput& input) {
+  return finished_before(input.known) ? Sign::drift : Sign::create;
+}
+/// Something is otherwise than declared: because the declaration changed, or because somebody changed it.
+Sign different(const PlanInput& input) {
+  if (!finished_before(input.known)) return Sign::create;
+  return inputs_changed(input) ? Sign::change : Sign::drift;
+}
+
+Error not_ours(const PlanInput& input, std::string_view what, const std::string& name, std::string why) {
+  return Error(ErrorKind::conflict,
+               fmt::format("{}: {} \"{}\" {}; not touched", input.desired.title(), what, name, why))
+      .at(input.desired.place);
+}
+
+/// Ownership of a role that exists: the inventory first, then the stamp, which no tenant can write. A stamp that is not
+/// ours is never overruled: somebody else works there.
+std::optional<Error> foreign_role(const PlanInput& input, const ObservedRole& role) {
+  const auto stamp = parse_stamp(role.comment);
+  if (stamp && input.known != nullptr && stamp->id == input.known->deployment.stamp) return std::nullopt;
+  if (!stamp && finished_before(input.known)) return std::nullopt;
+  if (!stamp) {
+    return not_ours(input, "role", role.name, "exists and is not ours")
+        .with_remedy("rename the deployment, or remove that role if nobody needs it");
+  }
+  if (stamp->project == input.desired.project && stamp->deployment == input.desired.deployment) {
+    return not_ours(input, "role", role.name, "is stamped for this deployment by another control database")
+        .with_remedy("use the control database that it was made with");
+  }
+  return not_ours(input, "role", role.name, fmt::format("is stamped for {}/{}", stamp->project, stamp->deployment))
+      .with_remedy("rename the deployment");
+}
+
+std::optional<Error> foreign_objects(const PlanInput& input) {
+  const auto& names = input.desired.names;
+  for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
+    const auto* role = input.server.role(*name);
+    if (role == nullptr) continue;
+    if (auto foreign = foreign_role(input, *role)) return foreign;
+  }
+  const auto* database = input.server.database(names.base);
+  if (database == nullptr || finished_before(input.known)) return std::nullopt;
+  // The owner role is ours by now, if it exists at all; a database that belongs to it was made by us.
+  if (input.server.role(names.base) != nullptr && database->owner == names.base) return std::nullopt;
+  return not_ours(input, "database", database->name,
+                  fmt::format("exists, belongs to \"{}\" and is not ours", database->owner))
+      .with_remedy("rename the deployment, or remove that database if nobody needs it");
+}
+
+std::optional<Error> refusal_of(const PlanInput& input) {
+  if (input.desired.refusal) return input.desired.refusal;
+  if (auto foreign = foreign_objects(input)) return foreign;
+  if (input.desired.cloned && input.server.database(input.desired.names.base) == nullptr) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: not supported yet: clone-from; its database is not created empty instead",
+                             input.desired.title()))
+        .at(input.desired.place)
+        .with_remedy("remove clone-from to get an empty database")
+        .handled_by(Handling::needs_person);
+  }
+  return std::nullopt;
+}
+
+class Planner {
+ public:
+  Planner(const PlanInput& input, DeploymentPlan& plan) : input_(input), plan_(plan) {}
+
+  void roles();
+  void database();
+
+  void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject,
+           std::string value = {}) {
+    plan_.actions.push_back(
+        {kind, sign, std::move(object), std::move(name), std::move(detail), std::move(subject), std::move(value)});
+  }
+  /// Attributes that none of our roles may have, and NOLOGIN where it must not log in.
+  void restrict(const ObservedRole& role, bool may_login);
+  void stamp(const ObservedRole& role);
+
+ private:
+  void admin_membership();
+  void new_database();
+  void privileges(const ObservedDatabase& database);
+
+  const PlanInput& input_;
+  DeploymentPlan& plan_;
+};
+
+void Planner::restrict(const ObservedRole& role, bool may_login) {
+  std::string wrong;
+  std::string right;
+  const auto check = [&](bool has, std::string_view attribute) {
+    if (!has) return;
+    wrong += fmt::format("{}{}", wrong.empty() ? "" : ", ", attribute);
+    right += fmt::format("{}NO{}", right.empty() ? "" : " ", attribute);
+  };
+  check(role.login && !may_login, "LOGIN");
+  check(role.create_db, "CREATEDB");
+  check(role.create_role, "CREATEROLE");
+  // Only a superuser may take these; whoever is none reports them.
+  if (input_.server.facts.superuser) {
+    check(role.superuser, "SUPERUSER");
+    check(role.replication, "REPLICATION");
+    check(role.bypass_rls, "BYPASSRLS");
+  } else if (role.superuser || role.replication || role.bypass_rls) {
+    plan_.notes.push_back(
+        fmt::format("role {} is SUPERUSER, REPLICATION or BYPASSRLS; only a superuser can take that away", role.name));
+  }
+  if (!right.empty()) {
+    add(ActionKind::restrict_role, Sign::drift, "role", role.name, fmt::format("was given {} (policy: fix)", wrong),
+        role.name, right);
+  }
+}
+
+void Planner::stamp(const ObservedRole& role) {
+  if (input_.known == nullptr) return;
+  const auto stamp = parse_stamp(role.comment);
+  if (stamp && stamp->id == input_.known->deployment.stamp) return;
+  add(ActionKind::stamp_role, Sign::drift, "role", role.name, "our stamp in its comment is gone (policy: fix)",
+      role.name);
+}
+
+void Planner::roles() {
+  const auto& names = input_.desired.names;
+  if (const auto* owner = input_.server.role(names.base)) {
+    restrict(*owner, false);
+    stamp(*owner);
+    admin_membership();
+  } else {
+    add(ActionKind::create_owner, missing(input_), "role", names.base, "owner, NOLOGIN", names.base);
+  }
+  if (const auto* reader = input_.server.role(names.read_only)) {
+    restrict(*reader, false);
+    stamp(*reader);
+  } else {
+    add(ActionKind::create_read_only, missing(input_), "role", names.read_only, "read only, NOLOGIN", names.read_only);
+  }
+}
+
+/// An admin who is no superuser works through its membership of the owner.
+void Planner::admin_membership() {
+  const auto& facts = input_.server.facts;
+  if (facts.superuser) return;
+  bool set = false;
+  for (const auto& one : input_.server.foreign_memberships) {
+    if (one.role == input_.desired.names.base && one.member == facts.admin) set = set || one.set;
+  }
+  if (set) return;
+  add(ActionKind::grant_to_admin, missing(input_), "grant", input_.desired.names.base,
+      fmt::format("to {}, which works for it", facts.admin), input_.desired.names.base);
+}
+
+void Planner::new_database() {
+  const auto& desired = input_.desired;
+  const auto& name = desired.names.base;
+  std::string detail = fmt::format("owner {}, template0, UTF8", name);
+  if (desired.connection_limit != unlimited_connections)
+    detail += fmt::format(", connection limit {}", desired.connection_limit);
+  if (finished_before(input_.known)) detail = "is gone; made again, empty";
+  add(ActionKind::create_database, missing(input_), "database", name, std::move(detail), name,
+      std::to_string(desired.connection_limit));
+  add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + name, "CONNECT, TEMPORARY from PUBLIC",
+      name);
+  add(ActionKind::grant_connect, Sign::create, "grant", "database " + name, "CONNECT to " + desired.names.read_only,
+      name, desired.names.read_only);
+  add(ActionKind::open_database, Sign::create, "open", "database " + name, "to its own roles only", name);
+}
+
+void Planner::privileges(const ObservedDatabase& database) {
+  const auto& names = input_.desired.names;
+  const auto of_public = privileges_of(database.acl, "");
+  if (!of_public.empty()) {
+    if (finished_before(input_.known)) {
+      add(ActionKind::revoke_from_public, Sign::drift, "database", database.name,
+          fmt::format("PUBLIC may {} (policy: fix)", privilege_names(of_public)), database.name);
+    } else {
+      add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + database.name,
+          privilege_names(of_public) + " from PUBLIC", database.name);
+    }
+  }
+  if (privileges_of(database.acl, names.read_only).find('c') == std::string::npos) {
+    add(ActionKind::grant_connect, missing(input_), "grant", "database " + database.name,
+        "CONNECT to " + names.read_only, database.name, names.read_only);
+  }
+}
+
+std::string limit_text(std::int64_t limit) {
+  return limit < 0 ? "none" : std::to_string(limit);
+}
+
+void Planner::database() {
+  const auto& desired = input_.desired;
+  const auto* database = input_.server.database(desired.names.base);
+  if (database == nullptr) return new_database();
+  if (database->owner != desired.names.base) {
+    add(ActionKind::set_database_owner, Sign::drift, "database", database->name,
+        fmt::format("belongs to {} instead of {} (policy: fix)", database->owner, desired.names.base), database->name);
+  }
+  privileges(*database);
+  if (database->connection_limit != desired.connection_limit) {
+    add(ActionKind::set_connection_limit, different(input_), "database", database->name,
+        fmt::format("connection limit {} → {}", limit_text(database->connection_limit),
+                    limit_text(desired.connection_limit)),
+        database->name, std::to_string(desired.connection_limit));
+  }
+  if (!database->allow_connections) {
+    if (finished_before(input_.known)) {
+      plan_.notes.push_back(
+          fmt::format("database {} was closed to connections by somebody; left closed", database->name));
+    } else {
+      add(ActionKind::open_database, Sign::create, "open", "database " + database->name, "to its own roles only",
+          database->name);
+    }
+  }
+  if (database->encoding != "UTF8") {
+    plan_.notes.push_back(fmt::format("database {} has encoding {}, not UTF8; an encoding cannot be changed",
+                                      database->name, database->encoding));
+  }
+}
+
+void note_foreign_members(const PlanInput& input, DeploymentPlan& plan) {
+  const auto& names = input.desired.names;
+  for (const auto& one : input.server.foreign_memberships) {
+    if (one.member == input.server.facts.admin) continue;
+    for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
+      if (one.role == *name)
+        plan.notes.push_back(fmt::format("role {} was made a member of {} by somebody; left so", one.member, one.role));
+    }
+  }
+}
+
+DeploymentPlan headed(const PlanInput& input) {
+  const auto& desired = input.desired;
+  DeploymentPlan plan{.project = desired.project,
+                      .deployment = desired.deployment,
+                      .namespace_ = desired.namespace_,
+                      .database = desired.names.base,
+                      .pool = desired.pool,
+                      .server_version = input.server.facts.version_text};
+  plan.first_time = !finished_before(input.known);
+  return plan;
+}
+
+/// Names in the order of a search_path, as the catalog shows them: separated by commas, quoted where a keyword asks for
+/// it.
+bool same_search_path(std::string_view stored, const std::vector<std::string>& schemas) {
+  std::string plain;
+  for (const char c : stored) {
+    if (c != '"' && c != ' ') plain += c;
+  }
+  return plain == fmt::format("{}", fmt::join(schemas, ","));
+}
+
+const std::string* setting_of(const ObservedRole& role, std::string_view database, std::string_view name) {
+  for (const auto& setting : role.settings) {
+    if (setting.database == database && setting.name == name) return &setting.value;
+  }
+  return nullptr;
+}
+
+bool is_member(const ObservedRole& role, std::string_view group) {
+  bool inherit = false;
+  bool set = false;
+  for (const auto& one : role.memberships) {
+    if (one.role != group) continue;
+    inherit = inherit || one.inherit;
+    set = set || one.set;
+  }
+  return inherit && set;
+}
+
+const store::CredentialSummary* credential_of(const Known* known, store::LoginSlot slot) {
+  if (known == nullptr) return nullptr;
+  for (const auto& one : known->credentials) {
+    if (one.slot == slot) return &one;
+  }
+  return nullptr;
+}
+
+/// What both logins have in common: member of the owner, acting as it, in its schemas.
+void plan_login_rules(const PlanInput& input, const ObservedRole& login, Planner& planner) {
+  const auto& desired = input.desired;
+  const auto& owner = desired.names.base;
+  if (!is_member(login, owner)) {
+    planner.add(ActionKind::grant_owner, missing(input), "grant", owner, "to " + login.name, login.name);
+  }
+  const auto* role = setting_of(login, owner, "role");
+  if (role == nullptr || *role != owner) {
+    planner.add(ActionKind::set_login_role, missing(input), "login", login.name,
+                fmt::format("acts as {} instead of {} in {}", role == nullptr ? "itself" : *role, owner, owner),
+                login.name);
+  }
+  const auto* path = setting_of(login, owner, "search_path");
+  if (path == nullptr || !same_search_path(*path, desired.schemas)) {
+    planner.add(ActionKind::set_search_path, different(input), "login", login.name,
+                fmt::format("search_path {} → {}", path == nullptr ? "none" : *path, fmt::join(desired.schemas, ", ")),
+                login.name);
+  }
+}
+
+void plan_login_a(const PlanInput& input, DeploymentPlan& plan, Planner& planner) {
+  const auto& login = input.desired.names.login_a;
+  const auto* role = input.server.role(login);
+  const auto* credential = credential_of(input.known, store::LoginSlot::a);
+  if (role == nullptr) {
+    planner.add(ActionKind::create_login, missing(input), "login", login,
+                "SCRAM-SHA-256, SET ROLE " + input.desired.names.base, login, "LOGIN");
+    return;
+  }
+  planner.restrict(*role, true);
+  planner.stamp(*role);
+  if (!role->login || role->expired) {
+    planner.add(ActionKind::enable_login, missing(input), "login", login,
+                role->expired ? "has expired (policy: fix)" : "may not log in (policy: fix)", login,
+                role->expired ? "expired" : "");
+  }
+  plan_login_rules(input, *role, planner);
+  if (credential == nullptr) return;  // refused by the server part
+  if (credential->state == store::CredentialState::intent) {
+    planner.add(ActionKind::set_password, Sign::create, "login", login, "its password is set as it was journaled",
+                login);
+  } else if (credential->state == store::CredentialState::applied) {
+    planner.add(ActionKind::verify_login, Sign::create, "login", login, "has yet to be proven by a login", login);
+  } else if (credential->state != store::CredentialState::done) {
+    plan.to_record = true;
+  } else if (role->verifier_known && role->verifier != credential->verifier) {
+    plan.notes.push_back(fmt::format("the password of {} was changed by somebody; left so", login));
+  }
+}
+
+void plan_login_b(const PlanInput& input, Planner& planner) {
+  const auto& login = input.desired.names.login_b;
+  const auto* role = input.server.role(login);
+  if (role == nullptr) {
+    planner.add(ActionKind::create_login, missing(input), "login", login, "for rotation, NOLOGIN until then", login,
+                "NOLOGIN");
+    return;
+  }
+  planner.restrict(*role, credential_of(input.known, store::LoginSlot::b) != nullptr);
+  planner.stamp(*role);
+  plan_login_rules(input, *role, planner);
+}
+
+/// By stage; within one in the order in which they were found.
+void sort_actions(DeploymentPlan& plan) {
+  std::vector<Action> sorted;
+  sorted.reserve(plan.actions.size());
+  for (const auto stage :
+       {Stage::roles, Stage::create_database, Stage::database, Stage::inside, Stage::logins, Stage::verify}) {
+    for (auto& action : plan.actions) {
+      if (stage_of(action.kind) == stage) sorted.push_back(std::move(action));
+    }
+  }
+  plan.actions = std::move(sorted);
+}
+
+}  // namespace
+
+Stage stage_of(ActionKind kind) noexcept {
+  if (kind <= ActionKind::grant_to_admin) return Stage::roles;
+  if (kind == ActionKind::create_database) return Stage::create_database;
+  if (kind <= ActionKind::open_database) return Stage::database;
+  if (kind <= ActionKind::create_extension) return Stage::inside;
+  if (kind <= ActionKind::set_password) return Stage::logins;
+  return Stage::verify;
+}
+
+bool needs_inside_look(const DesiredDeployment& desired, const ObservedServer& server,
+                       const store::InventoryEntry* known) {
+  const auto* database = server.database(desired.names.base);
+  if (database == nullptr || !database->allow_connections) return false;
+  return !finished_before(known) || known->deployment.inputs_hash != desired.inputs_hash();
+}
+
+DeploymentPlan plan_server_part(const PlanInput& input) {
+  auto plan = headed(input);
+  plan.refusal = refusal_of(input);
+  if (plan.refusal) return plan;
+  // Without the journaled password nobody could be told what the login's password is, and a new one would lock out
+  // whoever uses it.
+  if (input.server.role(input.desired.names.login_a) != nullptr &&
+      credential_of(input.known, store::LoginSlot::a) == nullptr) {
+    plan.refusal =
+        not_ours(input, "login", input.desired.names.login_a, "exists and its password is not in the control database")
+            .with_remedy("restore the control database, or remove that login to get a new one");
+    return plan;
+  }
+  Planner planner(input, plan);
+  planner.roles();
+  planner.database();
+  note_foreign_members(input, plan);
+  sort_actions(plan);
+  return plan;
+}
+
+void plan_login_part(const PlanInput& input, DeploymentPlan& plan) {
+  Planner planner(input, plan);
+  plan_login_a(input, plan, planner);
+  plan_login_b(input, planner);
+  sort_actions(plan);
+}
+
+DeploymentPlan plan_deployment(const PlanInput& input) {
+  auto plan = plan_server_part(input);
+  if (plan.refusal) return plan;
+  const auto* database = input.server.database(input.desired.names.base);
+  if (database == nullptr || (!database->allow_connections && plan.first_time)) {
+    plan_inside_part(input, fresh_inside(input.server.facts), plan);
+  } else if (input.inside != nullptr) {
+    plan_inside_part(input, *input.inside, plan);
+  } else if (needs_inside_look(input.desired, input.server, input.known)) {
+    plan.notes.push_back(fmt::format("the inside of database {} could not be looked at yet", database->name));
+    plan.to_record = true;
+  }
+  plan_login_part(input, plan);
+  if (!finished_before(input.known) || inputs_changed(input) ||
+      input.known->deployment.state != store::DeploymentState::ready) {
+    plan.to_record = true;
+  }
+  return plan;
+}
+
+std::vector<KeptDeployment> kept_deployments(const std::vector<DesiredDeployment>& desired,
+                                             const store::Inventory& inventory,
+                                             const std::vector<std::string>& broken_files) {
+  std::set<std::pair<std::string_view, std::string_view>> declared;
+  for (const auto& one : desired) declared.emplace(one.project, one.deployment);
+  std::vector<KeptDeployment> kept;
+  for (const auto& entry : inventory.entries) {
+    const auto& record = entry.deployment;
+    if (declared.contains({record.key.project, record.key.deployment})) continue;
+    const bool broken = std::ranges::find(broken_files, record.file) != broken_files.end();
+    kept.push_back({.project = record.key.project,
+                    .deployment = record.key.deployment,
+                    .namespace_ = record.namespace_,
+                    .database = record.database_name,
+                    .pool = record.pool,
+                    .reason = broken ? "its file cannot be read, kept" : "no longer declared, kept"});
+  }
+  return kept;
+}
+
+}  // namespace opi::provision

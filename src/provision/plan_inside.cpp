@@ -1,0 +1,106 @@
+// The part of the planner that looks inside a database.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "provision/plan.hpp"
+
+namespace opi::provision {
+namespace {
+
+class InsidePlanner {
+ public:
+  InsidePlanner(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan)
+      : input_(input), inside_(inside), plan_(plan), database_(input.desired.names.base) {}
+
+  void schema(const std::string& name);
+  void public_schema();
+  void defaults();
+  void extension(const std::string& name);
+
+ private:
+  void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject) {
+    plan_.actions.push_back({kind, sign, std::move(object), std::move(name), std::move(detail), std::move(subject)});
+  }
+  /// What is ours by its name and was not there when we left is new, unless a finished pass with these very inputs made
+  /// it.
+  Sign missing() const {
+    const bool same = input_.known != nullptr && input_.known->deployment.ready_at &&
+                      input_.known->deployment.inputs_hash == input_.desired.inputs_hash();
+    return same ? Sign::drift : Sign::create;
+  }
+  bool reader_may(char object, char privilege) const;
+
+  const PlanInput& input_;
+  const ObservedInside& inside_;
+  DeploymentPlan& plan_;
+  const std::string& database_;
+};
+
+void InsidePlanner::schema(const std::string& name) {
+  const auto& names = input_.desired.names;
+  const auto* found = inside_.schema(name);
+  if (found == nullptr) {
+    add(ActionKind::create_schema, missing(), "schema", name, "in " + database_, name);
+  } else if (found->owner != names.base) {
+    add(ActionKind::set_schema_owner, Sign::drift, "schema", name,
+        fmt::format("belongs to {} instead of {} (policy: fix)", found->owner, names.base), name);
+  }
+  if (found == nullptr || privileges_of(found->acl, names.read_only).find('U') == std::string::npos) {
+    add(ActionKind::grant_schema_usage, missing(), "grant", "schema " + name, "USAGE to " + names.read_only, name);
+  }
+}
+
+void InsidePlanner::public_schema() {
+  const auto* found = inside_.schema("public");
+  if (found == nullptr) return;
+  const auto rights = privileges_of(found->acl, "");
+  if (rights.empty()) return;
+  if (!found->manageable) {
+    plan_.notes.push_back(
+        fmt::format("schema public of {} belongs to {}, so PUBLIC keeps {} in it; only its own roles can connect",
+                    database_, found->owner, privilege_names(rights)));
+    return;
+  }
+  if (plan_.first_time) {
+    add(ActionKind::revoke_public_schema, Sign::create, "revoke", "schema public",
+        privilege_names(rights) + " from PUBLIC", "public");
+  } else {
+    add(ActionKind::revoke_public_schema, Sign::drift, "schema", "public",
+        fmt::format("PUBLIC may {} (policy: fix)", privilege_names(rights)), "public");
+  }
+}
+
+bool InsidePlanner::reader_may(char object, char privilege) const {
+  for (const auto& one : inside_.defaults) {
+    if (one.owner != input_.desired.names.base || !one.schema.empty() || one.object != object) continue;
+    if (privileges_of(one.acl, input_.desired.names.read_only).find(privilege) != std::string::npos) return true;
+  }
+  return false;
+}
+
+void InsidePlanner::defaults() {
+  const auto& names = input_.desired.names;
+  if (reader_may('r', 'r') && reader_may('S', 'r')) return;
+  add(ActionKind::default_privileges, missing(), "defaults", database_,
+      fmt::format("what {} makes, {} may read", names.base, names.read_only), names.base);
+}
+
+void InsidePlanner::extension(const std::string& name) {
+  if (std::ranges::find(inside_.extensions, name) != inside_.extensions.end()) return;
+  add(ActionKind::create_extension, missing(), "extension", name, fmt::format("in schema {}", database_), name);
+}
+
+}  // namespace
+
+void plan_inside_part(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan) {
+  InsidePlanner planner(input, inside, plan);
+  for (const auto& name : input.desired.schemas) planner.schema(name);
+  planner.public_schema();
+  planner.defaults();
+  for (const auto& name : input.desired.extensions) planner.extension(name);
+}
+
+}  // namespace opi::provision

@@ -1,0 +1,28 @@
+#pragma once
+/// @file
+/// The SQL of an action: a pure function, every name through one quoting function.
+
+#include <string>
+#include <vector>
+
+#include "provision/plan.hpp"
+
+namespace opi::provision {
+
+/// What statements need beside the action. Borrowed; outlives the call.
+struct StatementContext {
+  const ServerFacts& facts;
+  const DesiredDeployment& desired;
+  std::string stamp = {};     ///< text for COMMENT ON ROLE
+  std::string verifier = {};  ///< SCRAM verifier of login `__a`; only create_login (LOGIN) and set_password use it
+};
+
+/// The statements of one action, in order, without semicolons; empty for verify_login, which is no SQL of an admin.
+/// Actions of the stages `database` and `inside` are meant to run as the owner role, except where `runs_as_admin` says
+/// otherwise.
+std::vector<std::string> statements_for(const Action& action, const StatementContext& context);
+
+/// True for an action that the owner role itself has no right to do.
+bool runs_as_admin(const Action& action, const ServerFacts& facts) noexcept;
+
+}  // namespace opi::provision
