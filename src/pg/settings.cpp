@@ -106,9 +106,9 @@ Result<> validate(const PoolConfig& config) {
 }
 
 std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettings& server) {
-  return {
-      {"role", "none"},
-      {"search_path", "pg_catalog,pg_temp"},
+  std::vector<std::pair<std::string, std::string>> pins;
+  if (server.pin_role_and_path) pins = {{"role", "none"}, {"search_path", "pg_catalog,pg_temp"}};
+  const std::vector<std::pair<std::string, std::string>> always = {
       {"standard_conforming_strings", "on"},
       {"client_encoding", "UTF8"},
       {"statement_timeout", milliseconds(server.statement_timeout)},
@@ -119,6 +119,8 @@ std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettin
       {"DateStyle", "ISO"},
       {"bytea_output", "hex"},
   };
+  pins.insert(pins.end(), always.begin(), always.end());
+  return pins;
 }
 
 }  // namespace opi::pg

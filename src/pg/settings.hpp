@@ -42,6 +42,9 @@ struct ServerSettings {
   std::chrono::milliseconds idle_in_transaction_timeout{60'000};
   /// Further startup options, name and value; may not repeat a pin.
   std::vector<std::pair<std::string, std::string>> options = {};
+  /// False: `role` and `search_path` are left to the server's settings for the user, as any other client has it. For
+  /// proving that a login works as its user will find it; never for an admin.
+  bool pin_role_and_path = true;
 };
 
 /// What happens to a connection that comes back.
