@@ -32,7 +32,7 @@ Task<> StopSignal::listen(std::function<void()> reload) {
 
 Task<> StopSignal::wait() {
   while (!stopping_) {
-    const auto [ec] = co_await asked_.async_wait(as_result);
+    (void)co_await asked_.async_wait(as_result);
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
   }
 }
