@@ -62,6 +62,26 @@ std::vector<pg::PoolConfig> pool_configs(const Settings& settings) {
   return configs;
 }
 
+http::ListenAddress http_address(const Settings& settings) {
+  return {.address = *settings.http.address, .port = *settings.http.port, .port_setting = "http.port"};
+}
+
+http::ServerLimits http_limits(const Settings& settings) {
+  const HttpLimits& limits = settings.http.limits;
+  return {.header_bytes = *limits.header_bytes,
+          .body_bytes = *limits.body_bytes,
+          .header_time = *limits.header_time,
+          .body_time = *limits.body_time,
+          .write_time = *limits.write_time,
+          .idle_time = *limits.idle_time,
+          .requests_per_connection = *limits.requests_per_connection,
+          .connections = *limits.connections};
+}
+
+http::ListenAddress probe_address(const Settings& settings) {
+  return {.address = *settings.probes.address, .port = *settings.probes.port, .port_setting = "probes.port"};
+}
+
 Result<SecretString> platform_key(const Settings& settings) {
   const SecretSetting& key = settings.secrets.platform_key;
   if (!key.given()) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/settings.hpp"
+#include "http/server.hpp"
 #include "pg/settings.hpp"
 
 namespace opi::app {
@@ -16,6 +17,12 @@ pg::PoolConfig pool_config(const Settings& settings, std::string_view name);
 
 /// All of them, `main` first, the rest by name.
 std::vector<pg::PoolConfig> pool_configs(const Settings& settings);
+
+/// Where the API listens, and its limits.
+http::ListenAddress http_address(const Settings& settings);
+http::ServerLimits http_limits(const Settings& settings);
+/// Where the probes listen.
+http::ListenAddress probe_address(const Settings& settings);
 
 /// The platform key's text (an age identity), read now. Blocking. Errors: as SecretSetting::read, naming the field.
 Result<SecretString> platform_key(const Settings& settings);

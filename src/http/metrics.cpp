@@ -1,0 +1,216 @@
+#include "http/metrics.hpp"
+
+#include <fmt/format.h>
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <utility>
+
+namespace opi::http {
+
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+double seconds_of(std::chrono::nanoseconds duration) {
+  return static_cast<double>(duration.count()) / 1e9;
+}
+double seconds_of(WallTime time) {
+  return seconds_of(time.time_since_epoch());
+}
+
+/// Families in the order they were first named; a sample of a known name joins its family.
+class Families {
+ public:
+  void gauge(const std::string& name, const char* help, double value, Labels labels = {}) {
+    ClientMetric sample;
+    sample.label = std::move(labels);
+    sample.gauge.value = value;
+    family(name, help, MetricType::Gauge).metric.push_back(std::move(sample));
+  }
+  void counter(const std::string& name, const char* help, double value, Labels labels = {}) {
+    ClientMetric sample;
+    sample.label = std::move(labels);
+    sample.counter.value = value;
+    family(name, help, MetricType::Counter).metric.push_back(std::move(sample));
+  }
+  void counter(const std::string& name, const char* help, std::uint64_t value, Labels labels = {}) {
+    counter(name, help, static_cast<double>(value), std::move(labels));
+  }
+  std::vector<MetricFamily> take() { return std::move(families_); }
+
+ private:
+  MetricFamily& family(const std::string& name, const char* help, MetricType type) {
+    const auto [found, inserted] = index_.emplace(name, families_.size());
+    if (inserted) families_.push_back({name, help, type, {}});
+    return families_[found->second];
+  }
+
+  std::vector<MetricFamily> families_;
+  std::map<std::string, std::size_t> index_;
+};
+
+void add_pool_sizes(Families& families, const pg::PoolStats& pool) {
+  const auto connections = [&](const char* state, std::uint32_t count) {
+    families.gauge("opi_pool_connections", "Connections of a pool by state.", count,
+                   {{"pool", pool.name}, {"state", state}});
+  };
+  connections("idle", pool.idle);
+  connections("used", pool.used);
+  connections("dialing", pool.dialing);
+  connections("closing", pool.closing);
+  const Labels label{{"pool", pool.name}};
+  families.gauge("opi_pool_min_connections", "Connections that the pool keeps open.", pool.min, label);
+  families.gauge("opi_pool_max_connections", "Connections that the pool never exceeds.", pool.max, label);
+  families.gauge("opi_pool_waiting", "Acquires that wait for a connection.", pool.waiting, label);
+  families.gauge("opi_pool_available", "1 while the pool's server can be reached.", pool.available ? 1 : 0, label);
+}
+
+void add_pool_counters(Families& families, const pg::PoolStats& pool) {
+  const Labels label{{"pool", pool.name}};
+  families.counter("opi_pool_acquired_total", "Connections that were lent.", pool.acquired, label);
+  families.counter("opi_pool_acquired_waiting_total", "Of these, after a wait.", pool.acquired_waiting, label);
+  const auto failed = [&](const char* reason, std::uint64_t count) {
+    families.counter("opi_pool_acquire_failed_total", "Acquires that failed, by reason.", count,
+                     {{"pool", pool.name}, {"reason", reason}});
+  };
+  failed("timed_out", pool.timed_out);
+  failed("queue_full", pool.refused_full);
+  failed("cancelled", pool.cancelled);
+  failed("unavailable", pool.failed_unavailable);
+  families.counter("opi_pool_dials_total", "Connections that were tried to open.", pool.dials, label);
+  families.counter("opi_pool_dials_failed_total", "Of these, without success.", pool.dials_failed, label);
+  const auto closed = [&](const char* reason, std::uint64_t count) {
+    families.counter("opi_pool_closed_total", "Connections that were closed, by reason.", count,
+                     {{"pool", pool.name}, {"reason", reason}});
+  };
+  closed("lifetime", pool.closed_lifetime);
+  closed("idle", pool.closed_idle);
+  closed("broken", pool.closed_broken);
+  families.counter("opi_pool_resets_total", "Sessions that were reset on return.", pool.resets, label);
+  families.counter("opi_pool_leaks_total", "Connections that were held too long.", pool.leaks, label);
+  families.counter("opi_pool_waited_seconds_total", "Time spent in waiting for connections.",
+                   seconds_of(pool.waited_total), label);
+  families.counter("opi_pool_used_seconds_total", "Time that connections were lent.", seconds_of(pool.used_total),
+                   label);
+}
+
+void add_git(Families& families, const GitStatus& git) {
+  families.gauge("opi_git_monitor_enabled", "1 when a projects repository is configured.", git.enabled ? 1 : 0);
+  if (!git.enabled) return;
+  families.gauge("opi_git_monitor_running", "1 while the repository is followed.", git.running ? 1 : 0);
+  families.counter("opi_git_polls_total", "Looks at the repository's head.", git.polls);
+  families.counter("opi_git_polls_failed_total", "Of these, without success.", git.polls_failed);
+  families.counter("opi_git_files_changed_total", "Project files seen added, changed or removed.", git.files_changed);
+  if (git.last_success) {
+    families.gauge("opi_git_last_success_timestamp_seconds", "When the head was last seen.",
+                   seconds_of(*git.last_success));
+  }
+}
+
+void add_provision(Families& families, const StatusSnapshot& status) {
+  const ProvisionCounters& counters = status.provision;
+  families.counter("opi_provision_passes_total", "Passes over the project files.", counters.passes);
+  families.counter("opi_provision_passes_failed_total", "Of these, with something failed.", counters.passes_failed);
+  const auto deployments = [&](const char* result, std::uint64_t count) {
+    families.counter("opi_provision_deployments_total", "Deployments that were worked on, by result.", count,
+                     {{"result", result}});
+  };
+  deployments("changed", counters.deployments_changed);
+  deployments("unchanged", counters.deployments_unchanged);
+  deployments("failed", counters.deployments_failed);
+  families.counter("opi_provision_actions_total", "Single changes that were applied.", counters.actions);
+  families.gauge("opi_provision_last_pass_seconds", "How long the last pass took.", seconds_of(counters.last_pass));
+  if (counters.last_pass_ended) {
+    families.gauge("opi_provision_last_pass_timestamp_seconds", "When the last pass ended.",
+                   seconds_of(*counters.last_pass_ended));
+  }
+  std::map<std::string, std::uint64_t> states;
+  for (const auto& deployment : status.deployments) ++states[deployment.state];
+  for (const auto& [state, count] : states) {
+    families.gauge("opi_deployments", "Deployments of this cluster by state.", static_cast<double>(count),
+                   {{"state", state}});
+  }
+  std::uint64_t broken = 0;
+  for (const auto& project : status.projects) broken += project.error.empty() ? 0 : 1;
+  families.gauge("opi_projects", "Project files.", static_cast<double>(status.projects.size()));
+  families.gauge("opi_projects_broken", "Of these, not acted on because of an error.", static_cast<double>(broken));
+}
+
+void add_server(Families& families, const ServerStats& server) {
+  families.gauge("opi_http_connections", "Open connections of the API.", server.connections);
+  families.gauge("opi_http_requests_running", "Requests that are being answered.", server.requests_running);
+  families.counter("opi_http_connections_accepted_total", "Connections that were accepted.",
+                   server.connections_accepted);
+  families.counter("opi_http_connections_refused_total", "Of these, turned away: too many.",
+                   server.connections_refused);
+  for (std::size_t i = 1; i < server.responses.size(); ++i) {
+    families.counter("opi_http_responses_total", "Responses by class of status.", server.responses[i],
+                     {{"class", fmt::format("{}xx", i)}});
+  }
+}
+
+void add_process(Families& families, const ProcessStats& process) {
+  families.counter("process_cpu_seconds_total", "User and system time.", process.cpu_seconds);
+  families.gauge("process_resident_memory_bytes", "Resident memory.", static_cast<double>(process.resident_bytes));
+  families.gauge("process_virtual_memory_bytes", "Virtual memory.", static_cast<double>(process.virtual_bytes));
+  families.gauge("process_open_fds", "Open descriptors.", static_cast<double>(process.open_descriptors));
+  families.gauge("process_max_fds", "Descriptors that may be open.", static_cast<double>(process.max_descriptors));
+  families.gauge("process_threads", "Threads.", static_cast<double>(process.threads));
+  families.gauge("process_start_time_seconds", "When the process was started.", process.start_time_seconds);
+}
+
+/// What the library's own collectors look like, over one input.
+class Snapshot final : public prometheus::Collectable {
+ public:
+  explicit Snapshot(const MetricsInput& input) : input_(input) {}
+
+  std::vector<MetricFamily> Collect() const override {
+    Families families;
+    const StatusSnapshot& status = input_.status;
+    families.gauge("opi_build_info", "1, with what is running as labels.", 1,
+                   {{"version", status.build.version}, {"commit", status.build.commit}});
+    families.gauge("opi_boot_timestamp_seconds", "When the application booted.", seconds_of(status.booted));
+    for (const auto& phase : status.lifespan.phases) {
+      families.gauge("opi_lifespan_phase_start_seconds", "How long a phase took to start.",
+                     seconds_of(phase.start_duration), {{"phase", phase.name}});
+    }
+    for (const auto& phase : status.lifespan.phases) {
+      families.gauge("opi_lifespan_phase_state", "1 for the state that a phase is in.", 1,
+                     {{"phase", phase.name}, {"state", std::string(to_string(phase.state))}});
+    }
+    for (const auto& pool : status.pools) add_pool_sizes(families, pool);
+    for (const auto& pool : status.pools) add_pool_counters(families, pool);
+    add_git(families, status.git);
+    add_provision(families, status);
+    add_server(families, input_.server);
+    add_process(families, input_.process);
+    return families.take();
+  }
+
+ private:
+  const MetricsInput& input_;
+};
+
+Task<Response> metrics(const StatusSource* source, const Server* server) {
+  const MetricsInput input{source->status(), server == nullptr ? ServerStats{} : server->stats(), process_stats()};
+  co_return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_text(input)};
+}
+
+}  // namespace
+
+std::string metrics_text(const MetricsInput& input) {
+  return prometheus::TextSerializer{}.Serialize(Snapshot{input}.Collect());
+}
+
+Route metrics_route(const StatusSource* source, const Server* const* server) {
+  return {Method::get, "/metrics", Access::anyone, "counters and gauges for Prometheus",
+          [source, server](Request) { return metrics(source, server == nullptr ? nullptr : *server); }};
+}
+
+}  // namespace opi::http
