@@ -10,7 +10,11 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "aio/io_error.hpp"
@@ -181,6 +185,27 @@ ErrorKind kind_of_start(int error) noexcept {
   }
 }
 
+/// Is any process of the group still running? Zombies do not count: in a container whose first process does not collect
+/// orphans they stay for ever. Reads /proc only when the group exists at all.
+bool group_runs(pid_t group) {
+  if (::kill(-group, 0) != 0) return false;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const auto name = entry.path().filename().string();
+    if (name.empty() || name.front() < '0' || name.front() > '9') continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    if (!std::getline(file, line)) continue;  // gone meanwhile
+    const auto after_name = line.rfind(')');  // the name may hold anything, parentheses included
+    if (after_name == std::string::npos) continue;
+    char state = 'Z';
+    int parent = 0, process_group = 0;
+    if (std::sscanf(line.c_str() + after_name + 1, " %c %d %d", &state, &parent, &process_group) != 3) continue;
+    if (process_group == group && state != 'Z' && state != 'X') return true;
+  }
+  return false;
+}
+
 int exit_code_of(int status) noexcept {
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return 128 + (WIFSIGNALED(status) ? WTERMSIG(status) : 0);
@@ -279,8 +304,7 @@ Task<int> ChildProcess::end_now(std::chrono::milliseconds grace, int first) {
   const int code = reap();
   // Grandchildren end by themselves now, but the system takes a moment; whoever returns from here finds them gone.
   const auto last = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-  while (::kill(-pid_, 0) == 0 && std::chrono::steady_clock::now() < last)
-    co_await sleep_for(std::chrono::milliseconds(1));
+  while (group_runs(pid_) && std::chrono::steady_clock::now() < last) co_await sleep_for(std::chrono::milliseconds(1));
   co_return code;
 }
 

@@ -84,7 +84,9 @@ Task<Result<>> Lifespan::start() {
   for (std::size_t index = 0; index < phases_.size(); ++index) {
     auto result = co_await start_phase(index);
     if (result) continue;
+    co_await asio::this_coro::throw_if_cancelled(false);  // we may be cancelled by now, and still clean up
     (void)co_await shielded(stop_started());
+    co_await asio::this_coro::throw_if_cancelled(true);
     co_return result;
   }
   board_->set_state(LifespanState::serving);

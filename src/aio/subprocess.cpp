@@ -95,7 +95,9 @@ Task<Result<CommandResult>> run_command(Command command, SteadyTime deadline) {
   tasks.spawn("error output", collect_error_output(&exchange));
 
   auto ended = co_await with_deadline(exchange.child.wait(), deadline, fmt::format("{} did not end in time", name));
+  co_await asio::this_coro::throw_if_cancelled(false);  // we may be cancelled by now, and still clean up
   const int code = co_await shielded(finish(&exchange, &tasks, ended.has_value(), command.grace));
+  co_await asio::this_coro::throw_if_cancelled(true);
   if (exchange.overflowed)
     co_return failure(ErrorKind::exhausted, fmt::format("{} wrote more than {} bytes", name, exchange.output_max));
   if (!ended) co_return failure(std::move(ended).error());

@@ -30,7 +30,10 @@ Task<Result<T>> with_hard_deadline(Task<Result<T>> operation, SteadyTime deadlin
 inline constexpr std::string_view abandoned_code = "abandoned";
 
 /// Runs `operation` shielded from the caller's cancellation, which stays pending: the next suspension after it sees it.
-/// For clean-up that awaits; also works when the caller is cancelled already.
+/// For clean-up that awaits. Asio lets a coroutine that is cancelled already await nothing at all (every co_await
+/// throws, this one included), so clean-up that may run then says first
+///     co_await asio::this_coro::throw_if_cancelled(false);
+/// and `true` again after it, or its callers would not see the cancellation.
 template <class T>
 Task<T> shielded(Task<T> operation);
 

@@ -1,0 +1,136 @@
+#include "aio/task_scope.hpp"
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <stdexcept>
+
+#include "aio/with_deadline.hpp"
+#include "support/run_coroutine.hpp"
+
+namespace opi::aio {
+namespace {
+
+using namespace std::chrono_literals;
+using test::run_coroutine;
+
+class Recorder final : public LogSink {
+ public:
+  bool wants(LogLevel) const noexcept override { return true; }
+  void write(const LogRecord& record) noexcept override {
+    lines.push_back(std::string(record.subject) + ": " + std::string(record.message));
+  }
+  void flush() noexcept override {}
+  std::vector<std::string> lines;
+};
+
+Task<> count_after(std::chrono::milliseconds duration, int* counter) {
+  if (co_await sleep_for(duration)) ++*counter;
+}
+
+Task<> fail_after_a_turn() {
+  co_await sleep_for(1ms);
+  throw std::runtime_error("it broke");
+}
+
+Task<> wait_forever() {
+  asio::steady_timer timer(co_await asio::this_coro::executor, 1h);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+Task<> cancel_the_scope(TaskScope* scope) {
+  scope->cancel();
+  co_return;
+}
+
+TEST(TaskScope, join_waits_for_every_task) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  int counter = 0;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(scope.spawn("count", count_after(std::chrono::milliseconds(i), &counter)));
+  EXPECT_EQ(scope.running(), 10U);
+  EXPECT_EQ(counter, 0) << "tasks begin on the executor, not inside spawn";
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(counter, 10);
+  EXPECT_EQ(scope.running(), 0U);
+  EXPECT_EQ(scope.failed(), 0U);
+}
+
+TEST(TaskScope, cancel_ends_running_tasks_and_refuses_new_ones) {
+  asio::io_context context;
+  Recorder recorder;
+  TaskScope scope(context.get_executor(), Logger(recorder, "test"), "test");
+  scope.spawn("forever", wait_forever());
+  scope.spawn("forever", wait_forever());
+  run_coroutine(context, sleep_for(1ms));
+  scope.cancel();
+  int counter = 0;
+  EXPECT_FALSE(scope.spawn("late", count_after(0ms, &counter)));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(counter, 0);
+  EXPECT_EQ(scope.failed(), 0U) << "ending because of cancel() is no failure";
+  EXPECT_TRUE(recorder.lines.empty());
+}
+
+TEST(TaskScope, a_task_that_had_not_begun_when_cancelled_never_runs) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  int counter = 0;
+  scope.spawn("late", count_after(0ms, &counter));
+  scope.cancel();
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(counter, 0);
+}
+
+TEST(TaskScope, an_exception_is_logged_with_the_tasks_name_and_ends_only_that_task) {
+  asio::io_context context;
+  Recorder recorder;
+  TaskScope scope(context.get_executor(), Logger(recorder, "test"), "nursery");
+  int counter = 0;
+  scope.spawn("bad one", fail_after_a_turn());
+  scope.spawn("good one", count_after(5ms, &counter));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(scope.failed(), 1U);
+  EXPECT_EQ(counter, 1);
+  ASSERT_EQ(recorder.lines.size(), 1U);
+  EXPECT_EQ(recorder.lines[0], "bad one: task failed in nursery: it broke");
+}
+
+TEST(TaskScope, an_exception_after_cancel_is_still_a_failure) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  scope.spawn("bad one", fail_after_a_turn());
+  context.restart();
+  context.poll();
+  scope.cancel();
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(scope.failed(), 1U);
+}
+
+TEST(TaskScope, a_task_may_cancel_its_own_scope) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  scope.spawn("forever", wait_forever());
+  scope.spawn("ender", cancel_the_scope(&scope));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(scope.running(), 0U);
+  EXPECT_EQ(scope.failed(), 0U);
+}
+
+TEST(TaskScope, what_is_spawned_from_a_task_is_joined_as_well) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  int counter = 0;
+  struct Spawner {
+    static Task<> run(TaskScope* scope, int* counter) {
+      co_await sleep_for(1ms);
+      scope->spawn("child", count_after(5ms, counter));
+    }
+  };
+  scope.spawn("parent", Spawner::run(&scope, &counter));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(counter, 1);
+}
+
+}  // namespace
+}  // namespace opi::aio
