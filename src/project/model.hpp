@@ -27,10 +27,27 @@ struct ProjectConfig {
   std::optional<Text> api_key = {};          ///< sealed to the project key
 };
 
+/// users[].
+struct User {
+  Text email;
+  std::string role = {};
+};
+
+/// repositories[]: kept, never contacted; passwords are not kept.
+struct Repository {
+  Text name;
+  std::string url = {};
+  std::string username = {};
+  std::string branch = "main";
+  std::string path = ".";
+};
+
 /// components[]: which services a component uses; the rest of it is validated and not acted on.
 struct Component {
   Text name;
   std::vector<Text> services = {};  ///< `uses-services` of 2025, `services` of 2026
+  std::string type = "deployment";  ///< or "cronjob", "daemonset"
+  std::vector<int> ports = {};      ///< inbound
 };
 
 /// deployments[].clone-from, in either layout.
@@ -40,6 +57,7 @@ struct CloneFrom {
   Type type = Type::deployment;
   Mode mode = Mode::once;
   Text reference;
+  bool completed = false;  ///< the file's own record (`status.completed`)
 };
 
 /// An extra schema of service postgresql-database.
@@ -51,25 +69,27 @@ struct ExtraSchema {
 
 /// How the project wants its databases.
 struct DatabaseService {
-  bool wanted_by_project = false;             ///< named in the project's `services`
+  bool wanted_by_project = false;  ///< named in the project's `services`
   std::vector<ExtraSchema> schemas = {};
-  std::optional<Text> pool = {};              ///< the named pool (server) its databases live on; none: main
+  std::optional<Text> pool = {};  ///< the named pool (server) its databases live on; none: main
   std::optional<std::int64_t> connection_limit = {};
   std::vector<Text> extensions = {};
-  std::optional<Text> deletion = {};          ///< "keep" or "remove"
-  Place place = {};
+  std::optional<Text> deletion = {};  ///< "keep" or "remove"
+  std::string scope = "shared";       ///< or "project": a server of its own, which is not ours to provide
+  Place place = {};                   ///< of the entry in `services`; unknown when there is none
 };
 
 /// deployments[].
 struct Deployment {
   Text name;
   Text cluster;
-  Text namespace_;                            ///< without the cluster's prefix; the project's name when not given
-  std::vector<Text> components = {};          ///< references
+  Text namespace_;                    ///< without the cluster's prefix; the project's name when not given
+  std::vector<Text> components = {};  ///< references
   std::optional<Text> repository = {};
   std::optional<CloneFrom> clone_from = {};
   bool force_clone = false;
-  bool uses_database = false;                 ///< one of its components uses postgresql-database
+  std::int64_t database_generation = 0;  ///< services[].config.generation of 2026 files; 0: none is recorded
+  bool uses_database = false;            ///< one of its components uses postgresql-database
   Place place = {};
 };
 
@@ -77,13 +97,16 @@ struct Deployment {
 struct Project {
   Text name;
   std::string display_name = {};
-  std::string schema_version = {};            ///< empty: the layout of 2025
+  std::string description = {};
+  std::string schema_version = {};  ///< empty: the layout of 2025
   std::vector<std::string> clusters = {};
   ProjectConfig config = {};
+  std::vector<User> users = {};
+  std::vector<Repository> repositories = {};
   std::vector<Component> components = {};
   DatabaseService database = {};
   std::vector<Deployment> deployments = {};
-  std::string file = {};                      ///< as given to the parser
+  std::string file = {};  ///< as given to the parser
 };
 
 }  // namespace opi::project

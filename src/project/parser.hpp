@@ -30,7 +30,8 @@ struct ParseContext {
 
 /// A project, or every error of the file in the order of their places. Pure; safe from any thread.
 /// Every error has its Place and kind `invalid`; messages name fields and short plain values, never ciphertexts.
-std::expected<Project, std::vector<Error>> parse_project(std::string_view yaml, std::string file, const ParseContext& context = {},
+std::expected<Project, std::vector<Error>> parse_project(std::string_view yaml, std::string file,
+                                                         const ParseContext& context = {},
                                                          const ParseLimits& limits = {});
 
 }  // namespace opi::project
