@@ -56,6 +56,7 @@ class CatalogueLocks {
   const std::vector<CatalogueRow>& rows() const noexcept { return rows_; }
 
  private:
+  friend class LockedLease;
   CatalogueLocks(pg::Connection* connection, std::vector<CatalogueRow> rows, std::vector<std::int64_t> keys) noexcept;
   pg::Connection* connection_ = nullptr;
   std::vector<CatalogueRow> rows_;

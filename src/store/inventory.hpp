@@ -101,9 +101,9 @@ struct DeploymentRecord {
 /// server, or this deployment stood on another server or under another name before).
 using DeclarationOutcome = Result<DeploymentRecord>;
 
-/// Records declarations, in order, before any SQL is run for them. New ones get a stamp and state `wanted`; known ones
-/// get their source (file, blob, commit, namespace, cluster) updated; state and everything else stay. Three statements
-/// whatever the number; all or nothing as to errors of the connection.
+/// Records declarations before any SQL is run for them; of several new ones that want one name, the first by key gets
+/// it. New ones get a stamp and state `wanted`; known ones get their source (file, blob, commit, namespace, cluster)
+/// updated; state and everything else stay. Three statements whatever the number.
 Task<Result<std::vector<DeclarationOutcome>>> declare_deployments(pg::Connection* connection,
                                                                   std::vector<Declaration> declarations);
 Task<Result<DeploymentRecord>> declare_deployment(pg::Connection* connection, Declaration declaration);

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "secrets/age.hpp"
-#include "tests/secrets/age_program.hpp"
+#include "secrets/age_program.hpp"
 
 namespace opi::secrets {
 namespace {

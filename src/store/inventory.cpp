@@ -1,0 +1,181 @@
+#include "store/inventory.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "store/credential_row.hpp"
+#include "store/deployment_row.hpp"
+#include "store/json_rows.hpp"
+
+namespace opi::store {
+namespace {
+
+constexpr std::size_t error_bytes_max = 4096;
+
+template <class T>
+boost::json::value or_null(const std::optional<T>& value) {
+  if (!value) return nullptr;
+  return boost::json::value(*value);
+}
+
+/// Two rows of the join differ in the credential only.
+void add_row(std::vector<InventoryEntry>* entries, pg::Row row) {
+  RowReader reader(row);
+  DeploymentRecord record = read_deployment(&reader);
+  if (entries->empty() || entries->back().deployment.id != record.id) {
+    entries->push_back({.deployment = std::move(record)});
+  }
+  if (reader.at_null()) return;
+  entries->back().credentials.push_back(read_credential_summary(&reader));
+}
+
+}  // namespace
+
+std::string_view to_string(DeploymentState state) noexcept {
+  return deployment_state_names[static_cast<std::size_t>(state)];
+}
+
+std::string deployment_columns() {
+  return "d.id, d.project, d.deployment, d.cluster, d.server_id, "
+         "coalesce((SELECT min(p.pool) FROM opi.server_pools p WHERE p.server_id = d.server_id), ''), d.base_name, "
+         "d.database_name, d.generation, d.namespace, d.stamp, d.state::text, d.repository, d.file, d.blob_id, "
+         "d.commit_id, "
+         "d.inputs_hash, d.secret_hash, d.last_error, d.failures, " +
+         microseconds("d.created_at") + ", " + microseconds("d.changed_at") + ", " + microseconds("d.ready_at") + ", " +
+         microseconds("d.deep_look_at") + ", " + microseconds("d.tombstone_at");
+}
+
+DeploymentRecord read_deployment(RowReader* reader) {
+  DeploymentRecord record;
+  record.id = reader->next<std::int64_t>();
+  record.key.project = reader->text();
+  record.key.deployment = reader->text();
+  record.cluster = reader->text();
+  record.server_id = reader->next<std::int64_t>();
+  record.pool = reader->text();
+  record.base_name = reader->text();
+  record.database_name = reader->text();
+  record.generation = reader->next<int>();
+  record.namespace_ = reader->text();
+  record.stamp = reader->text();
+  record.state = enum_named<DeploymentState>(deployment_state_names, reader->text());
+  record.repository = reader->text();
+  record.file = reader->text();
+  record.blob_id = reader->text();
+  record.commit_id = reader->text();
+  record.inputs_hash = reader->text();
+  record.secret_hash = reader->text();
+  record.last_error = reader->text();
+  record.failures = reader->next<int>();
+  record.created_at = reader->time();
+  record.changed_at = reader->time();
+  record.ready_at = reader->time_or_null();
+  record.deep_look_at = reader->time_or_null();
+  record.tombstone_at = reader->time_or_null();
+  return record;
+}
+
+Task<Result<>> change_deployments(pg::Connection* connection, std::vector<DeploymentChange> changes) {
+  if (changes.empty()) co_return Result<>{};
+  JsonRows rows;
+  rows.reserve(changes.size());
+  for (const DeploymentChange& change : changes) {
+    JsonRow row{{"id", change.id}, {"looked_deep", change.looked_deep}};
+    row["state"] = change.state ? boost::json::value(to_string(*change.state)) : nullptr;
+    row["inputs_hash"] = or_null(change.inputs_hash);
+    row["secret_hash"] = or_null(change.secret_hash);
+    row["database_name"] = or_null(change.database_name);
+    row["generation"] = or_null(change.generation);
+    row["last_error"] = nullptr;
+    if (change.last_error) row["last_error"] = storable(*change.last_error, error_bytes_max);
+    rows.push_back(std::move(row));
+  }
+  const auto changed = co_await connection->query(
+      "WITH i AS (SELECT * FROM json_to_recordset($1::json) AS i(id bigint, state opi.deployment_state, inputs_hash "
+      "text, "
+      "secret_hash text, database_name text, generation integer, last_error text, looked_deep boolean)) "
+      "UPDATE opi.deployments d SET state = coalesce(i.state, d.state), "
+      "inputs_hash = coalesce(i.inputs_hash, d.inputs_hash), secret_hash = coalesce(i.secret_hash, d.secret_hash), "
+      "database_name = coalesce(i.database_name, d.database_name), generation = coalesce(i.generation, d.generation), "
+      "last_error = coalesce(i.last_error, d.last_error), "
+      "failures = CASE WHEN i.last_error IS NULL THEN d.failures WHEN i.last_error = '' THEN 0 ELSE d.failures + 1 "
+      "END, "
+      "ready_at = CASE WHEN i.state = 'ready' THEN now() ELSE d.ready_at END, "
+      "tombstone_at = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL "
+      "WHEN i.state = 'tombstone' AND d.state <> 'tombstone' THEN now() ELSE d.tombstone_at END, "
+      "deep_look_at = CASE WHEN i.looked_deep THEN now() ELSE d.deep_look_at END, changed_at = now() "
+      "FROM i WHERE d.id = i.id AND NOT EXISTS "
+      "(SELECT 1 FROM i AS missing WHERE NOT EXISTS (SELECT 1 FROM opi.deployments k WHERE k.id = missing.id))",
+      {rows_param(rows)});
+  if (!changed) co_return failure(changed.error());
+  if (changed->affected() < static_cast<std::int64_t>(changes.size())) {
+    co_return failure(ErrorKind::not_found, "a deployment that is to be changed is not in the inventory");
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> change_deployment(pg::Connection* connection, DeploymentChange change) {
+  std::vector<DeploymentChange> one;
+  one.push_back(std::move(change));
+  co_return co_await change_deployments(connection, std::move(one));
+}
+
+Task<Result<DeploymentRecord>> find_deployment(pg::Connection* connection, DeploymentKey key) {
+  const auto rows = co_await connection->query(
+      "SELECT " + deployment_columns() + " FROM opi.deployments d WHERE d.project = $1 AND d.deployment = $2",
+      {key.project, key.deployment});
+  if (!rows) co_return failure(rows.error());
+  if (rows->empty()) {
+    co_return failure(ErrorKind::not_found, fmt::format("{}/{} is not in the inventory", key.project, key.deployment));
+  }
+  RowReader reader((*rows)[0]);
+  co_return read_deployment(&reader);
+}
+
+Task<Result<>> forget_deployment(pg::Connection* connection, std::int64_t id) {
+  const auto gone =
+      co_await connection->query("DELETE FROM opi.deployments WHERE id = $1 AND state = 'removing'", {id});
+  if (!gone) co_return failure(gone.error());
+  if (gone->affected() == 1) co_return Result<>{};
+  co_return failure(ErrorKind::conflict, "a deployment is forgotten only after it was removed");
+}
+
+const InventoryEntry* Inventory::find(std::string_view project, std::string_view deployment) const noexcept {
+  using Key = std::pair<std::string_view, std::string_view>;
+  const auto key = [](const InventoryEntry& entry) {
+    return Key(entry.deployment.key.project, entry.deployment.key.deployment);
+  };
+  const Key wanted(project, deployment);
+  const auto found = std::ranges::lower_bound(entries, wanted, {}, key);
+  return found != entries.end() && key(*found) == wanted ? &*found : nullptr;
+}
+
+Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster) {
+  Inventory inventory;
+  const auto servers = co_await connection->query_prepared(
+      "SELECT s.id, p.pool, s.system_identifier FROM opi.server_pools p JOIN opi.servers s ON s.id = p.server_id "
+      "ORDER BY p.pool COLLATE \"C\"");
+  if (!servers) co_return failure(servers.error());
+  for (const pg::Row row : *servers) {
+    RowReader reader(row);
+    ServerRecord server{.id = reader.next<std::int64_t>()};
+    server.pool = reader.text();
+    server.system_identifier = reader.next<std::optional<std::string>>();
+    inventory.servers.push_back(std::move(server));
+  }
+  // The order is that of bytes, which `find` relies on.
+  const auto rows = co_await connection->query_prepared(
+      "SELECT " + deployment_columns() + ", " + credential_summary_columns() +
+          " FROM opi.deployments d LEFT JOIN (SELECT DISTINCT ON (deployment_id, slot) * FROM opi.credentials "
+          "ORDER BY deployment_id, slot, generation DESC) c ON c.deployment_id = d.id "
+          "WHERE $1 = '' OR d.cluster = $1 "
+          "ORDER BY d.project COLLATE \"C\", d.deployment COLLATE \"C\", c.slot",
+      {cluster});
+  if (!rows) co_return failure(rows.error());
+  for (const pg::Row row : *rows) add_row(&inventory.entries, row);
+  co_return inventory;
+}
+
+}  // namespace opi::store

@@ -1,0 +1,138 @@
+// The schema of the control database, step by step. A released step is never edited: add one.
+#include <array>
+
+#include "store/migrations.hpp"
+
+namespace opi::store {
+namespace {
+
+constexpr std::string_view inventory_sql = R"(
+CREATE TABLE opi.servers (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  system_identifier text UNIQUE,
+  version integer NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE opi.servers IS 'PostgreSQL clusters that we provision on';
+
+CREATE TABLE opi.server_pools (
+  pool text PRIMARY KEY,
+  server_id bigint NOT NULL REFERENCES opi.servers
+);
+COMMENT ON TABLE opi.server_pools IS 'the named pools that lead to a server';
+
+CREATE TYPE opi.deployment_state AS ENUM ('wanted', 'ready', 'tombstone', 'removing');
+
+CREATE TABLE opi.deployments (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  project text NOT NULL,
+  deployment text NOT NULL,
+  cluster text NOT NULL,
+  server_id bigint NOT NULL REFERENCES opi.servers,
+  base_name text NOT NULL,
+  database_name text NOT NULL,
+  generation integer NOT NULL DEFAULT 0 CHECK (generation >= 0),
+  namespace text NOT NULL,
+  stamp text NOT NULL UNIQUE,
+  state opi.deployment_state NOT NULL DEFAULT 'wanted',
+  repository text NOT NULL,
+  file text NOT NULL,
+  blob_id text NOT NULL,
+  commit_id text NOT NULL,
+  inputs_hash text NOT NULL DEFAULT '',
+  secret_hash text NOT NULL DEFAULT '',
+  last_error text NOT NULL DEFAULT '',
+  failures integer NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  ready_at timestamptz,
+  deep_look_at timestamptz,
+  tombstone_at timestamptz,
+  CONSTRAINT deployments_key UNIQUE (project, deployment),
+  CONSTRAINT deployments_name UNIQUE (server_id, base_name)
+);
+COMMENT ON TABLE opi.deployments IS 'what we made and own; ownership is decided here first';
+)";
+
+constexpr std::string_view credentials_sql = R"(
+CREATE TABLE opi.control_keys (
+  name text PRIMARY KEY,
+  sealed bytea NOT NULL,
+  sealed_to text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE opi.control_keys IS 'values sealed to the platform key: the proof that it is the right one, and further keys';
+
+CREATE TYPE opi.login_slot AS ENUM ('a', 'b', 'ro');
+CREATE TYPE opi.credential_state AS ENUM ('intent', 'applied', 'verified', 'published', 'done', 'retired');
+
+CREATE TABLE opi.credentials (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  deployment_id bigint NOT NULL REFERENCES opi.deployments ON DELETE CASCADE,
+  slot opi.login_slot NOT NULL,
+  login text NOT NULL,
+  generation integer NOT NULL CHECK (generation > 0),
+  state opi.credential_state NOT NULL DEFAULT 'intent',
+  sealed bytea NOT NULL,
+  sealed_to text NOT NULL,
+  verifier text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  published_at timestamptz,
+  CONSTRAINT credentials_generation UNIQUE (deployment_id, slot, generation)
+);
+COMMENT ON TABLE opi.credentials IS 'the credential journal: written before anything is done with a password';
+CREATE UNIQUE INDEX credentials_open ON opi.credentials (deployment_id, slot) WHERE state < 'done';
+)";
+
+constexpr std::string_view ledger_sql = R"(
+CREATE TABLE opi.project_files (
+  repository text NOT NULL,
+  path text NOT NULL,
+  blob_id text NOT NULL DEFAULT '',
+  project text NOT NULL DEFAULT '',
+  commit_id text NOT NULL DEFAULT '',
+  acted_at timestamptz,
+  error text NOT NULL DEFAULT '',
+  error_blob_id text NOT NULL DEFAULT '',
+  error_at timestamptz,
+  PRIMARY KEY (repository, path)
+);
+COMMENT ON TABLE opi.project_files IS 'which version of each project file was acted on';
+
+CREATE TYPE opi.outcome AS ENUM ('succeeded', 'failed', 'skipped');
+
+CREATE TABLE opi.history (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at timestamptz NOT NULL,
+  project text NOT NULL,
+  deployment text NOT NULL,
+  server text NOT NULL,
+  action text NOT NULL,
+  statement text NOT NULL,
+  cause_kind text NOT NULL,
+  cause_id text NOT NULL,
+  replica text NOT NULL,
+  outcome opi.outcome NOT NULL,
+  sqlstate text NOT NULL,
+  message text NOT NULL,
+  duration_us bigint NOT NULL
+);
+COMMENT ON TABLE opi.history IS 'every statement and decision, secrets removed';
+CREATE INDEX history_project ON opi.history (project, id);
+CREATE INDEX history_at ON opi.history (at);
+)";
+
+constexpr std::array steps{
+    Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
+    Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
+    Migration{.version = 3, .name = "file_ledger_and_history", .sql = ledger_sql},
+};
+
+}  // namespace
+
+std::span<const Migration> known_migrations() noexcept {
+  return steps;
+}
+
+}  // namespace opi::store
