@@ -69,12 +69,14 @@ struct PoolStats {
   std::uint64_t resets = 0, leaks = 0;
   std::chrono::nanoseconds waited_total{0};
   std::chrono::nanoseconds used_total{0};
-  bool available = false;  ///< the last dial succeeded and the pool is open
-  std::string last_error = {};
+  bool available = false;           ///< the last dial succeeded and the pool is open
+  std::string last_error = {};      ///< of the last dial, "" when it succeeded
+  std::string last_sqlstate = {};   ///< of the last dial, when the server answered with one
   std::string server_version = {};  ///< of the last successful dial
 };
 
 class DatabasePool;
+struct PoolSlot;
 
 /// A connection that was lent. Move-only; destruction gives it back, without blocking and without traffic.
 /// Threading: whoever holds it. A lease may outlive the pool's close(): the connection is then closed on return.
@@ -96,10 +98,9 @@ class Lease {
 
  private:
   friend class DatabasePool;
-  struct Slot;
-  Lease(std::shared_ptr<void> pool, Slot* slot) noexcept;
+  Lease(std::shared_ptr<void> pool, PoolSlot* slot) noexcept;
   std::shared_ptr<void> pool_;  ///< keeps the pool's state, so that lease and pool may die in either order
-  Slot* slot_ = nullptr;
+  PoolSlot* slot_ = nullptr;
 };
 
 /// The pool.
@@ -109,6 +110,11 @@ class Lease {
 /// Cancellation: of `acquire`, at any instant, loses neither connection nor cancellation. A dial that was started for a
 /// cancelled acquirer goes on and ends as an idle connection.
 /// Errors: `acquire` answers with AcquireError; nothing throws but broken invariants.
+/// The server is gone: a failed dial fails the waiters with `unavailable` when no connection is open that could still
+/// serve them, and new acquires fail so at once until a dial succeeds. Not so for 57P03 (starting up) and 53300 (too
+/// many clients): the server asks to be tried again, so waiters stay until their deadline. One dial at a time probes a
+/// server that failed, after 100 ms to 30 s with jitter; after 28P01, 28000 and 3D000, which time does not heal, every
+/// 30 s (`recover` tries at once).
 class DatabasePool {
  public:
   DatabasePool(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
@@ -118,9 +124,9 @@ class DatabasePool {
   DatabasePool(const DatabasePool&) = delete;
   DatabasePool& operator=(const DatabasePool&) = delete;
 
-  /// Opens `min` connections and starts the upkeep. Returns when they are open, when the first attempt has failed (the
-  /// pool is then degraded and keeps recovering in the background), or at the deadline. The error says why it is
-  /// degraded.
+  /// Opens `min` connections (one when `min` is 0: it shows whether the server is there) and starts the upkeep. Returns
+  /// when they are open, when the first attempt has failed (the pool is then degraded and keeps recovering in the
+  /// background), or at the deadline. The error says why it is degraded.
   Task<Result<>> start(SteadyTime deadline);
 
   /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic.
@@ -145,6 +151,7 @@ class DatabasePool {
   std::string describe() const;
 
  private:
+  friend class Lease;
   struct State;
   std::shared_ptr<State> state_;
 };

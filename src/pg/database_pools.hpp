@@ -50,6 +50,7 @@ class DatabasePools {
   const Clock& clock_;
   std::map<std::string, std::unique_ptr<DatabasePool>, std::less<>> pools_;
   bool initialized_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace opi::pg

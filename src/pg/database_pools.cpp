@@ -1,0 +1,120 @@
+#include "pg/database_pools.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "aio/task_scope.hpp"
+
+namespace opi::pg {
+namespace {
+
+using Pools = std::map<std::string, std::unique_ptr<DatabasePool>, std::less<>>;
+
+Task<> start_one(DatabasePool* pool, const Clock* clock, SteadyTime deadline, PoolStart* into) {
+  const SteadyTime begun = clock->steady();
+  const auto started = co_await pool->start(deadline);
+  into->took = clock->steady() - begun;
+  into->available = started.has_value();
+  if (!started) into->error = started.error().to_string();
+}
+
+Task<> close_one(DatabasePool* pool, SteadyTime deadline, Result<>* into) {
+  *into = co_await pool->close(deadline);
+}
+
+std::string names_of(const Pools& pools) {
+  std::string names;
+  for (const auto& [name, pool] : pools) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+Result<> check(const std::vector<PoolConfig>& configs) {
+  std::set<std::string_view> names;
+  for (const PoolConfig& config : configs) {
+    if (!names.insert(config.name).second) {
+      return failure(ErrorKind::invalid, fmt::format("two database pools are named \"{}\"", config.name));
+    }
+    if (auto valid = validate(config); !valid) {
+      return failure(std::move(valid.error()).while_doing(fmt::format("database pool \"{}\"", config.name)));
+    }
+  }
+  if (!names.contains("main")) return failure(ErrorKind::invalid, "there is no database pool named \"main\"");
+  return {};
+}
+
+}  // namespace
+
+DatabasePools::DatabasePools(asio::any_io_executor executor, aio::BlockingPool& blocking, Logger log,
+                             const Clock& clock)
+    : executor_(std::move(executor)), blocking_(blocking), log_(std::move(log)), clock_(clock) {}
+
+DatabasePools::~DatabasePools() = default;
+
+Task<Result<std::vector<PoolStart>>> DatabasePools::initialize(std::vector<PoolConfig> configs, SteadyTime deadline) {
+  if (closed_) co_return failure(ErrorKind::closed, "the database pools are closed");
+  if (initialized_) co_return failure(ErrorKind::internal, "the database pools were initialised before");
+  if (auto checked = check(configs); !checked) co_return failure(std::move(checked.error()));
+  initialized_ = true;
+  std::vector<PoolStart> starts(configs.size());
+  aio::TaskScope scope(executor_, log_, "database pools");
+  for (std::size_t index = 0; index < configs.size(); ++index) {
+    const std::string name = configs[index].name;
+    starts[index].name = name;
+    starts[index].error = "was not started";
+    auto pool = std::make_unique<DatabasePool>(executor_, std::move(configs[index]), blocking_, log_, clock_);
+    scope.spawn("start " + name, start_one(pool.get(), &clock_, deadline, &starts[index]));
+    pools_.emplace(name, std::move(pool));
+  }
+  co_await scope.join();
+  co_return starts;
+}
+
+Result<std::reference_wrapper<DatabasePool>> DatabasePools::get(std::string_view name) const {
+  const auto found = pools_.find(name);
+  if (found == pools_.end()) {
+    return failure(Error(ErrorKind::not_found, fmt::format("no database pool is named \"{}\"", name))
+                       .with_remedy(pools_.empty() ? "none is open" : "there are: " + names_of(pools_)));
+  }
+  return std::ref(*found->second);
+}
+
+std::vector<std::string> DatabasePools::list() const {
+  std::vector<std::string> names;
+  for (const auto& [name, pool] : pools_) names.push_back(name);
+  return names;
+}
+
+std::vector<PoolStats> DatabasePools::stats() const {
+  std::vector<PoolStats> stats;
+  for (const auto& [name, pool] : pools_) stats.push_back(pool->stats());
+  return stats;
+}
+
+Task<Result<>> DatabasePools::recover(std::string name, SteadyTime deadline) {
+  auto pool = get(name);
+  if (!pool) co_return failure(std::move(pool.error()));
+  if (co_await pool->get().recover(deadline)) co_return Result<>{};
+  const PoolStats stats = pool->get().stats();
+  Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", name, stats.last_error));
+  error.code = stats.last_sqlstate;
+  co_return failure(std::move(error));
+}
+
+Task<Result<>> DatabasePools::close(SteadyTime deadline) {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  closed_ = true;
+  std::vector<Result<>> results(pools_.size());
+  aio::TaskScope scope(executor_, log_, "database pools");
+  std::size_t index = 0;
+  for (const auto& [name, pool] : pools_) {
+    scope.spawn("close " + name, close_one(pool.get(), deadline, &results[index++]));
+  }
+  co_await scope.join();
+  for (Result<>& result : results) {
+    if (!result) co_return failure(std::move(result.error()));
+  }
+  co_return Result<>{};
+}
+
+}  // namespace opi::pg

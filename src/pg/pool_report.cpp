@@ -1,0 +1,117 @@
+// What the pool's core tells: statistics, who holds what, and why an acquire failed.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pg/duration_text.hpp"
+#include "pg/pool_core.hpp"
+
+namespace opi::pg {
+namespace {
+
+constexpr std::size_t holders_in_error_max = 16;
+
+/// The path below the source folder: "provision/database_manager.cpp".
+std::string_view short_path(std::string_view path) {
+  for (const std::string_view folder : {"/src/", "/tests/", "/bench/"}) {
+    if (const std::size_t at = path.rfind(folder); at != std::string_view::npos) return path.substr(at + folder.size());
+  }
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace
+
+Holder Borrower::holder(std::chrono::nanoseconds since) const {
+  return {.since = since,
+          .place = fmt::format("{}:{}", short_path(where.file_name()), where.line()),
+          .task = std::string(task.data(), task_size)};
+}
+
+std::vector<Holder> PoolCore::list_holders(SteadyTime now) const {
+  std::vector<Holder> holders;
+  for (const auto& slot : slots_) {
+    if (slot->lent) holders.push_back(slot->borrower.holder(now - slot->since));
+  }
+  std::ranges::sort(holders, std::ranges::greater{}, &Holder::since);
+  return holders;
+}
+
+AcquireError PoolCore::make_error(AcquireErrorKind kind, std::chrono::nanoseconds waited, SteadyTime now) const {
+  AcquireError error;
+  error.kind = kind;
+  error.pool = name_;
+  error.waited = waited;
+  if (kind == AcquireErrorKind::timed_out || kind == AcquireErrorKind::queue_full) {
+    error.holders = list_holders(now);
+    if (error.holders.size() > holders_in_error_max) error.holders.resize(holders_in_error_max);
+  }
+  if (kind == AcquireErrorKind::timed_out || kind == AcquireErrorKind::unavailable) {
+    error.last_error = counters_.last_error;
+    error.sqlstate = counters_.last_sqlstate;
+    error.peer = last_peer_;
+    error.attempt = failures_;
+    if (failures_ > 0 && next_attempt_ > now) error.next_attempt_in = next_attempt_ - now;
+  }
+  return error;
+}
+
+AcquireError PoolCore::error_now(AcquireErrorKind kind, std::chrono::nanoseconds waited, SteadyTime now) const {
+  const std::scoped_lock lock(mutex_);
+  return make_error(kind, waited, now);
+}
+
+bool PoolCore::closing() const {
+  const std::scoped_lock lock(mutex_);
+  return closing_;
+}
+
+std::uint32_t PoolCore::total() const {
+  const std::scoped_lock lock(mutex_);
+  return total_count();
+}
+
+std::uint32_t PoolCore::lent() const {
+  const std::scoped_lock lock(mutex_);
+  return static_cast<std::uint32_t>(std::ranges::count_if(slots_, [](const auto& slot) { return slot->lent; }));
+}
+
+PoolStats PoolCore::stats() const {
+  const std::scoped_lock lock(mutex_);
+  PoolStats stats = counters_;
+  stats.name = name_;
+  stats.min = settings_.min;
+  stats.max = settings_.max;
+  stats.idle = idle_count_;
+  stats.used = used_count_;
+  stats.dialing = dialing_count_;
+  stats.closing = closing_count_;
+  stats.waiting = static_cast<std::uint32_t>(waiters_.size());
+  stats.available = available_;
+  return stats;
+}
+
+std::vector<Holder> PoolCore::holders(SteadyTime now) const {
+  const std::scoped_lock lock(mutex_);
+  return list_holders(now);
+}
+
+std::string PoolCore::describe(SteadyTime now) const {
+  const std::scoped_lock lock(mutex_);
+  const std::string_view state = closing_ ? "closed" : available_ ? "available" : "unavailable";
+  std::string text = fmt::format("pool {}: {}, {} idle, {} used, {} dialing, {} closing of {}..{}, {} waiting\n", name_,
+                                 state, idle_count_, used_count_, dialing_count_, closing_count_, settings_.min,
+                                 settings_.max, waiters_.size());
+  if (!counters_.server_version.empty()) text += fmt::format("  PostgreSQL {}\n", counters_.server_version);
+  for (const Holder& holder : list_holders(now)) {
+    text += fmt::format("  held since {}   {}   {}\n", duration_text(holder.since), holder.place, holder.task);
+  }
+  if (!counters_.last_error.empty()) {
+    text += fmt::format("  last error: {} (attempt {}", counters_.last_error, failures_);
+    if (next_attempt_ > now) text += fmt::format(", next in {}", duration_text(next_attempt_ - now));
+    text += ")\n";
+  }
+  return text;
+}
+
+}  // namespace opi::pg
