@@ -1,0 +1,385 @@
+#include "provision/database_manager.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <set>
+#include <utility>
+
+#include "aio/task_scope.hpp"
+#include "provision/observe.hpp"
+
+namespace opi::provision {
+namespace {
+
+SteadyTime now() {
+  return SystemClock().steady();
+}
+
+std::chrono::microseconds since(SteadyTime began) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
+}
+
+bool selected(const Selection& selection, const DesiredDeployment& one) {
+  if (!selection.project.empty() && one.project != selection.project) return false;
+  if (!selection.deployment.empty() && one.deployment != selection.deployment) return false;
+  return selection.files.empty() || std::ranges::find(selection.files, one.source.file) != selection.files.end();
+}
+
+DeploymentReport report_of(const DeploymentPlan& plan) {
+  DeploymentReport report{.project = plan.project,
+                          .deployment = plan.deployment,
+                          .namespace_ = plan.namespace_,
+                          .database = plan.database,
+                          .pool = plan.pool};
+  report.notes = plan.notes;
+  if (plan.refusal) {
+    report.outcome = DeploymentOutcome::refused;
+    report.error = plan.refusal;
+  } else if (plan.waiting) {
+    report.outcome = DeploymentOutcome::waiting;
+    report.error = plan.waiting;
+  }
+  return report;
+}
+
+DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
+  DeploymentReport report{.project = desired.project,
+                          .deployment = desired.deployment,
+                          .namespace_ = desired.namespace_,
+                          .database = desired.names.base,
+                          .pool = desired.pool,
+                          .outcome = DeploymentOutcome::failed};
+  report.error = std::move(error);
+  report.file = desired.source.file;
+  report.blob = desired.source.blob;
+  return report;
+}
+
+}  // namespace
+
+/// What one look at everything found.
+struct DatabaseManager::Estate {
+  std::vector<DesiredDeployment> desired;
+  store::Inventory inventory;
+  std::map<std::string, Result<ObservedServer>, std::less<>> servers;  ///< by pool
+
+  const ObservedServer* server(std::string_view pool) const {
+    const auto found = servers.find(pool);
+    return found == servers.end() || !found->second ? nullptr : &*found->second;
+  }
+};
+
+/// Flows that are still to be run, shared by the workers of one pass.
+struct DatabaseManager::Work {
+  explicit Work(const asio::any_io_executor& executor) : ended(executor, SteadyTime::max()) {}
+
+  std::vector<DesiredDeployment> queue;
+  std::size_t next = 0;
+  std::size_t workers = 0;
+  store::Cause cause;
+  Progress progress;
+  std::vector<DeploymentReport> reports;
+  asio::steady_timer ended;  ///< cancelled when the last worker ends
+};
+
+DatabaseManager::DatabaseManager(ProjectManager& projects, pg::DatabasePool& main, ManagerSettings settings,
+                                 ManagerTools tools)
+    : projects_(projects), main_(main), settings_(std::move(settings)), tools_(std::move(tools)) {}
+
+std::vector<DesiredDeployment> DatabaseManager::desired(const Selection& selection) const {
+  // Collisions are a matter of all declarations; only then is chosen.
+  auto all = desired_state(projects_.projects(), settings_.rules);
+  std::erase_if(all, [&](const DesiredDeployment& one) { return !selected(selection, one); });
+  return all;
+}
+
+Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, pg::Connection* connection) {
+  std::vector<std::string> names;
+  for (const auto& one : estate->desired) {
+    if (one.pool != pool || one.refusal) continue;
+    names.insert(names.end(), {one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
+  }
+  auto observed = co_await observe_server(connection, std::move(names));
+  if (!observed) co_return failure(std::move(observed.error()));
+  estate->servers.insert_or_assign(std::move(pool), std::move(observed));
+  co_return Result<>{};
+}
+
+/// The inventory and each server once, without locks.
+Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted) {
+  Estate estate{.desired = std::move(wanted)};
+  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "observe main"});
+  if (!lease) co_return failure(lease.error().to_error());
+  auto* connection = &**lease;
+  const auto before = connection->statements_run();
+  auto inventory = co_await store::load_inventory(connection, settings_.rules.cluster);
+  if (!inventory) co_return failure(std::move(inventory.error()));
+  estate.inventory = *std::move(inventory);
+  auto observed = co_await observe_pool(&estate, "main", connection);
+  if (!observed) co_return failure(std::move(observed.error()));
+  stats_.statements += connection->statements_run() - before;
+  lease->release();
+  co_await observe_further(&estate);
+  co_return estate;
+}
+
+/// A further server that cannot be asked makes its deployments wait, and nobody else.
+Task<> DatabaseManager::observe_further(Estate* estate) {
+  std::set<std::string> pools;
+  for (const auto& one : estate->desired) {
+    if (one.pool != "main" && !one.refusal) pools.insert(one.pool);
+  }
+  for (const auto& name : pools) {
+    auto found = tools_.pools == nullptr ? failure(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name))
+                                         : tools_.pools->get(name);
+    if (!found) {
+      estate->servers.insert_or_assign(name, Result<ObservedServer>(failure(std::move(found.error()))));
+      continue;
+    }
+    auto lease =
+        co_await found->get().acquire({.deadline = now() + settings_.plan_deadline, .task = "observe " + name});
+    if (!lease) {
+      estate->servers.insert_or_assign(name, Result<ObservedServer>(failure(lease.error().to_error())));
+      continue;
+    }
+    const auto before = (*lease)->statements_run();
+    auto observed = co_await observe_pool(estate, name, &**lease);
+    stats_.statements += (*lease)->statements_run() - before;
+    if (!observed) estate->servers.insert_or_assign(name, Result<ObservedServer>(failure(std::move(observed.error()))));
+  }
+}
+
+/// For a plan that is shown: the inside of one database, when it can be had.
+Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* estate,
+                                                                 const DesiredDeployment* wanted) {
+  const auto* known = estate->inventory.find(wanted->project, wanted->deployment);
+  if (!needs_inside_look(*wanted, *estate->server(wanted->pool), known)) co_return std::nullopt;
+  const bool further = wanted->pool != "main";
+  auto settings = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
+  settings.database = wanted->names.base;
+  auto executor = co_await asio::this_coro::executor;
+  const auto deadline = now() + settings_.plan_deadline;
+  ++stats_.tenant_connections;
+  auto connection = co_await pg::Connection::connect(executor, settings, *tools_.blocking, deadline);
+  if (!connection) co_return std::nullopt;
+  auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->schemas);
+  co_await connection->close(deadline);
+  if (!inside) co_return std::nullopt;
+  co_return *std::move(inside);
+}
+
+Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool with_kept) {
+  Plan plan;
+  plan.deployments.reserve(estate->desired.size());
+  for (const auto& wanted : estate->desired) {
+    const auto* server = estate->server(wanted.pool);
+    if (server == nullptr && !wanted.refusal) {
+      DeploymentPlan waiting{.project = wanted.project,
+                             .deployment = wanted.deployment,
+                             .namespace_ = wanted.namespace_,
+                             .database = wanted.names.base,
+                             .pool = wanted.pool};
+      waiting.waiting = estate->servers.at(wanted.pool).error();
+      plan.deployments.push_back(std::move(waiting));
+      continue;
+    }
+    std::optional<ObservedInside> inside;
+    if (look && !wanted.refusal) inside = co_await look_inside(estate, &wanted);
+    static const ObservedServer nothing;
+    plan.deployments.push_back(plan_deployment({.desired = wanted,
+                                                .server = server == nullptr ? nothing : *server,
+                                                .known = estate->inventory.find(wanted.project, wanted.deployment),
+                                                .inside = inside ? &*inside : nullptr}));
+  }
+  if (with_kept) {
+    std::vector<std::string> broken;
+    for (const auto& file : projects_.errors()) broken.push_back(file.source.file);
+    plan.kept = kept_deployments(estate->desired, estate->inventory, broken);
+  }
+  co_return plan;
+}
+
+Task<Result<Plan>> DatabaseManager::plan(Selection selection) {
+  auto estate = co_await observe(desired(selection));
+  if (!estate) co_return failure(std::move(estate.error()).while_doing("plan"));
+  co_return co_await plan_estate(&*estate, true, selection.everything());
+}
+
+FlowTools DatabaseManager::flow_tools() {
+  return {.main = &main_,
+          .pools = tools_.pools,
+          .key = tools_.key,
+          .blocking = tools_.blocking,
+          .stats = &stats_,
+          .server_ids = &server_ids_,
+          .cluster = settings_.rules.cluster,
+          .repository = settings_.repository,
+          .log = tools_.log,
+          .on_step = tools_.on_step};
+}
+
+Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause) {
+  const auto tools = flow_tools();
+  std::string broken;
+  try {
+    DeploymentFlow flow(&tools, wanted, std::move(cause), now() + settings_.deadline);
+    co_return co_await flow.run();
+  } catch (const std::exception& exception) {
+    broken = exception.what();
+  }
+  const bool cancelled = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
+  co_return failed_report(
+      wanted, Error(cancelled ? ErrorKind::cancelled : ErrorKind::internal, wanted.title() + ": " + broken));
+}
+
+Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
+  while (work->next < work->queue.size()) {
+    auto wanted = work->queue[work->next++];
+    auto report = co_await run_flow(std::move(wanted), work->cause);
+    if (report.error)
+      tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
+    if (work->progress) work->progress(report);
+    work->reports.push_back(std::move(report));
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) break;
+  }
+  if (--work->workers == 0) work->ended.cancel();
+}
+
+/// Up to `parallelism` at once. When we are cancelled, the flows are told and waited for.
+Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
+  if (work->queue.empty()) co_return;
+  auto executor = co_await asio::this_coro::executor;
+  aio::TaskScope scope(executor, tools_.log, "provision");
+  const auto workers = std::min<std::size_t>(std::max(1U, settings_.parallelism), work->queue.size());
+  work->workers = workers;
+  for (std::size_t i = 0; i < workers; ++i) scope.spawn(fmt::format("provision {}", i + 1), worker(work));
+  co_await work->ended.async_wait(as_result);
+  co_await asio::this_coro::throw_if_cancelled(false);
+  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) scope.cancel();
+  co_await scope.join();
+  co_await asio::this_coro::throw_if_cancelled(true);
+}
+
+/// A new version of a file that changes nothing for a database is still the version that is in force.
+Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan* plan) {
+  std::vector<store::Declaration> declarations;
+  for (std::size_t i = 0; i < estate->desired.size(); ++i) {
+    const auto& wanted = estate->desired[i];
+    const auto* known = estate->inventory.find(wanted.project, wanted.deployment);
+    const auto& planned = plan->deployments[i];
+    if (known == nullptr || planned.refusal || planned.waiting || !planned.actions.empty() || planned.to_record)
+      continue;
+    const auto& record = known->deployment;
+    if (record.blob_id == wanted.source.blob && record.file == wanted.source.file &&
+        record.namespace_ == wanted.namespace_)
+      continue;
+    store::Declaration one{
+        .key = record.key, .cluster = record.cluster, .server_id = record.server_id, .base_name = record.base_name};
+    one.namespace_ = wanted.namespace_;
+    one.repository = settings_.repository;
+    one.file = wanted.source.file;
+    one.blob_id = wanted.source.blob;
+    one.commit_id = wanted.source.commit;
+    declarations.push_back(std::move(one));
+  }
+  if (declarations.empty()) co_return Result<>{};
+  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "record versions"});
+  if (!lease) co_return failure(lease.error().to_error());
+  auto declared = co_await store::declare_deployments(&**lease, std::move(declarations));
+  if (!declared) co_return failure(std::move(declared.error()));
+  co_return Result<>{};
+}
+
+Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress) {
+  const auto began = now();
+  auto estate = co_await observe(desired(selection));
+  if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
+  auto plan = co_await plan_estate(&*estate, false, selection.everything());
+  if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
+  auto executor = co_await asio::this_coro::executor;
+  auto work = std::make_shared<Work>(executor);
+  work->cause = std::move(cause);
+  work->progress = progress;
+  ApplyReport report;
+  for (std::size_t i = 0; i < estate->desired.size(); ++i) {
+    const auto& planned = plan->deployments[i];
+    if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record)) {
+      work->queue.push_back(estate->desired[i]);
+      continue;
+    }
+    auto settled = report_of(planned);
+    settled.file = estate->desired[i].source.file;
+    settled.blob = estate->desired[i].source.blob;
+    if (progress) progress(settled);
+    report.deployments.push_back(std::move(settled));
+  }
+  co_await run_flows(work);
+  std::ranges::move(work->reports, std::back_inserter(report.deployments));
+  auto updated = co_await update_sources(&*estate, &*plan);
+  if (!updated)
+    tools_.log.warn("sources", "the versions in force could not be recorded", {{"cause", updated.error().to_string()}});
+  for (const auto& kept : plan->kept) {
+    DeploymentReport one{.project = kept.project,
+                         .deployment = kept.deployment,
+                         .namespace_ = kept.namespace_,
+                         .database = kept.database,
+                         .pool = kept.pool,
+                         .outcome = DeploymentOutcome::kept};
+    one.notes = {kept.reason};
+    report.deployments.push_back(std::move(one));
+  }
+  std::ranges::sort(report.deployments, [](const auto& a, const auto& b) {
+    return std::tie(a.project, a.deployment, a.file) < std::tie(b.project, b.deployment, b.file);
+  });
+  report.duration = since(began);
+  co_return report;
+}
+
+Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(std::string project,
+                                                                                std::string deployment,
+                                                                                store::Cause cause) {
+  auto wanted = desired({.project = project, .deployment = deployment});
+  if (wanted.empty()) {
+    co_return failure(
+        Error(ErrorKind::not_found, fmt::format("{}/{}: no such deployment with a database in cluster \"{}\"", project,
+                                                deployment, settings_.rules.cluster)));
+  }
+  co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
+}
+
+Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment) {
+  const auto title = project + "/" + deployment;
+  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "credentials of " + title});
+  if (!lease) co_return failure(lease.error().to_error().while_doing("credentials of " + title));
+  auto found = co_await store::find_deployment(&**lease, {.project = project, .deployment = deployment});
+  if (!found) co_return failure(std::move(found.error()).while_doing("credentials of " + title));
+  auto published = co_await store::published_credential(&**lease, found->id);
+  if (!published) co_return failure(std::move(published.error()).while_doing("credentials of " + title));
+  lease->release();
+  if (!*published) {
+    co_return failure(Error(ErrorKind::not_found, fmt::format("{}: its database is not ready yet", title))
+                          .with_remedy("run: opi apply"));
+  }
+  auto password = store::open_password(*tools_.key, **published);
+  if (!password) co_return failure(std::move(password.error()).while_doing("credentials of " + title));
+  Credentials credentials{
+      .project = std::move(project), .deployment = std::move(deployment), .hosts = main_.config().server.hosts};
+  if (found->pool != "main" && tools_.pools != nullptr) {
+    auto pool = tools_.pools->get(found->pool);
+    if (!pool) co_return failure(std::move(pool.error()).while_doing("credentials of " + title));
+    credentials.hosts = pool->get().config().server.hosts;
+  }
+  credentials.database = found->database_name;
+  credentials.schema = found->base_name;
+  credentials.schemas = {found->base_name};
+  for (const auto& wanted : desired({.project = credentials.project, .deployment = credentials.deployment}))
+    credentials.schemas = wanted.schemas;
+  credentials.user = (*published)->login.login;
+  credentials.password = *std::move(password);
+  co_return credentials;
+}
+
+}  // namespace opi::provision

@@ -1,0 +1,115 @@
+#pragma once
+/// @file
+/// Makes the database resources of deployments true: observe, plan, apply, on one leased connection of `main`.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aio/blocking_pool.hpp"
+#include "aio/task.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "pg/database_pools.hpp"
+#include "provision/credentials.hpp"
+#include "provision/deployment_flow.hpp"
+#include "provision/deployment_report.hpp"
+#include "provision/plan.hpp"
+#include "provision/project_manager.hpp"
+#include "secrets/platform_key.hpp"
+#include "store/history.hpp"
+
+namespace opi::provision {
+
+/// What the operator decides. Plain values.
+struct ManagerSettings {
+  DesiredRules rules = {};
+  std::string repository = {};    ///< URL or path of the projects repository, for the inventory; no password in it
+  std::uint32_t parallelism = 4;  ///< deployments worked on at the same time, each on its own lease
+  std::chrono::milliseconds deadline{
+      120'000};  ///< of one deployment's flow, its waiting for a lease and for locks included
+  std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
+};
+
+/// What the manager works with. Everything is borrowed and outlives it.
+struct ManagerTools {
+  pg::DatabasePools* pools = nullptr;         ///< further servers; null: there are none
+  const secrets::PlatformKey* key = nullptr;  ///< seals and opens the journal
+  aio::BlockingPool* blocking = nullptr;
+  Logger log = {};
+  StepHook on_step = {};  ///< for tests: see StepHook
+};
+
+/// Which deployments; what is empty is all.
+struct Selection {
+  std::string project = {};
+  std::string deployment = {};
+  std::vector<std::string> files = {};  ///< project files, as the ProjectManager knows them
+
+  bool everything() const noexcept { return project.empty() && deployment.empty() && files.empty(); }
+};
+
+/// The manager of database resources. The control database of `main` must be prepared (store::prepare_control_store).
+///
+/// Ownership: borrows project manager and pools; owns nothing but counters, so that it can be dropped when no call is
+/// running. Threading: one executor's thread; any number of calls at the same time, of this and of other processes:
+/// locks in the control database keep them apart. Cancellation: ends the running flows at their next suspension and
+/// waits for them; what was done is continued by the next pass. Errors: values; without `main` every call answers
+/// unavailable (or the pool's error) and does nothing.
+class DatabaseManager {
+ public:
+  DatabaseManager(ProjectManager& projects, pg::DatabasePool& main, ManagerSettings settings, ManagerTools tools);
+  DatabaseManager(const DatabaseManager&) = delete;
+  DatabaseManager& operator=(const DatabaseManager&) = delete;
+
+  /// What a pass would do now. Reads only. A further server that cannot be reached makes its deployments wait; it is no
+  /// error.
+  Task<Result<Plan>> plan(Selection selection = {});
+
+  /// One pass: observes each server once without locks, then works on the deployments that have something to do, up to
+  /// `parallelism` at once. One that fails never stops another. With nothing to do: no write and no connection to a
+  /// tenant's database.
+  Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {});
+
+  /// One deployment, whatever the rest of the estate is like. Errors: not_found when it is not declared (or uses no
+  /// database, or belongs to another cluster); otherwise the outcome is in the report.
+  Task<Result<DeploymentReport>> create_resources_for_deployment(std::string project, std::string deployment,
+                                                                 store::Cause cause);
+
+  /// What the application logs in with. Errors: not_found (never provisioned, or not finished yet), denied (the
+  /// platform key does not open it).
+  Task<Result<Credentials>> credentials(std::string project, std::string deployment);
+
+  const ProvisionStats& stats() const noexcept { return stats_; }
+
+ private:
+  struct Estate;
+  struct Work;
+
+  std::vector<DesiredDeployment> desired(const Selection& selection) const;
+  Task<Result<Estate>> observe(std::vector<DesiredDeployment> desired);
+  Task<Result<>> observe_pool(Estate* estate, std::string pool, pg::Connection* connection);
+  Task<> observe_further(Estate* estate);
+  Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside, bool with_kept);
+  Task<std::optional<ObservedInside>> look_inside(const Estate* estate, const DesiredDeployment* wanted);
+  Task<Result<>> update_sources(const Estate* estate, const Plan* plan);
+  Task<> run_flows(std::shared_ptr<Work> work);
+  Task<> worker(std::shared_ptr<Work> work);
+  Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause);
+  FlowTools flow_tools();
+
+  ProjectManager& projects_;
+  pg::DatabasePool& main_;
+  ManagerSettings settings_;
+  ManagerTools tools_;
+  std::map<std::string, std::int64_t, std::less<>> server_ids_;
+  ProvisionStats stats_;
+};
+
+}  // namespace opi::provision

@@ -1,0 +1,437 @@
+#include "provision/deployment_flow.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "aio/with_deadline.hpp"
+#include "base/backoff.hpp"
+#include "pg/transaction.hpp"
+#include "provision/batch.hpp"
+#include "provision/login_check.hpp"
+#include "provision/observe.hpp"
+#include "provision/stamp.hpp"
+
+namespace opi::provision {
+namespace {
+
+constexpr BackoffLimits moved_limits{
+    .first = std::chrono::milliseconds{20}, .most = std::chrono::milliseconds{1'000}, .jitter = 0.5};
+constexpr std::uint32_t attempts_max = 8;
+constexpr std::chrono::seconds tail_time{10};  ///< for writing down how it ended, when the deadline is over
+
+SteadyTime now() {
+  return SystemClock().steady();
+}
+
+std::chrono::microseconds since(SteadyTime began) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
+}
+
+/// The server cannot be had now; nobody has to do anything about the deployment.
+bool only_waits(const Error& error) {
+  return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timed_out ||
+         error.kind == ErrorKind::exhausted || error.kind == ErrorKind::closed;
+}
+
+std::vector<std::string> names_of(const DesiredDeployment& desired) {
+  const auto& names = desired.names;
+  return {names.base, names.login_a, names.login_b, names.read_only};
+}
+
+}  // namespace
+
+DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause,
+                               SteadyTime deadline)
+    : tools_(tools), desired_(std::move(desired)), cause_(std::move(cause)), deadline_(deadline) {}
+
+PlanInput DeploymentFlow::input() const {
+  return {.desired = desired_, .server = observed_, .known = known_ ? &*known_ : nullptr};
+}
+pg::DatabasePool& DeploymentFlow::pool() const {
+  return *pool_;
+}
+pg::Connection* DeploymentFlow::control() const {
+  return control_->connection();
+}
+pg::Connection* DeploymentFlow::server() const {
+  return further_ ? &**further_ : control();
+}
+store::DeploymentRecord* DeploymentFlow::deployment() {
+  return &known_->deployment;
+}
+void DeploymentFlow::step(std::string_view name) const {
+  if (tools_->on_step) tools_->on_step(name);
+}
+
+/// `local`: a standby that does not answer must not hang role work; the write is still on this server's disk.
+std::string DeploymentFlow::session_settings() const {
+  std::string text = "SET LOCAL synchronous_commit = local;\n";
+  const auto& facts = observed_.facts;
+  if (facts.version >= 160000 && !facts.superuser) text += "SET LOCAL createrole_self_grant = 'set,inherit';\n";
+  return text;
+}
+
+bool DeploymentFlow::refused(DeploymentPlan plan) {
+  for (auto& note : plan.notes) {
+    if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(std::move(note));
+  }
+  refusal_ = std::move(plan.refusal);
+  return refusal_.has_value();
+}
+
+void DeploymentFlow::note_history(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began) {
+  const StatementContext context{.facts = observed_.facts, .desired = desired_, .stamp = "…", .verifier = "***"};
+  for (const auto& action : actions) {
+    store::HistoryEvent event{
+        .at = SystemClock().wall(), .project = desired_.project, .deployment = desired_.deployment};
+    event.server = desired_.pool;
+    event.action = to_string(action.kind);
+    event.statement = fmt::format("{}", fmt::join(statements_for(action, context), "; "));
+    event.cause = cause_;
+    event.outcome = outcome ? store::Outcome::succeeded : store::Outcome::failed;
+    if (!outcome) {
+      event.sqlstate = outcome.error().code;
+      event.message = outcome.error().message;
+    }
+    event.duration = since(began);
+    history_.push_back(std::move(event));
+  }
+}
+
+Task<DeploymentReport> DeploymentFlow::run() {
+  const auto began = now();
+  ++tools_->stats->flows;
+  Result<> outcome;
+  if (desired_.refusal) {
+    refusal_ = desired_.refusal;
+  } else {
+    outcome = co_await take_leases();
+    if (outcome) {
+      outcome = co_await work();
+      co_await finish(&outcome);
+    }
+  }
+  DeploymentReport report{.project = desired_.project,
+                          .deployment = desired_.deployment,
+                          .namespace_ = desired_.namespace_,
+                          .database = desired_.names.base,
+                          .pool = desired_.pool};
+  report.file = desired_.source.file;
+  report.blob = desired_.source.blob;
+  report.notes = std::move(notes_);
+  report.actions = actions_done_;
+  if (refusal_) {
+    report.outcome = DeploymentOutcome::refused;
+    report.error = std::move(refusal_);
+  } else if (!outcome) {
+    report.outcome = only_waits(outcome.error()) ? DeploymentOutcome::waiting : DeploymentOutcome::failed;
+    report.error = std::move(outcome.error());
+  } else if (actions_done_ != 0 || first_time_) {
+    report.outcome = first_time_ ? DeploymentOutcome::created : DeploymentOutcome::changed;
+  }
+  report.duration = since(began);
+  co_return report;
+}
+
+/// `main` first, then the further server: everybody in that order.
+Task<Result<>> DeploymentFlow::take_leases() {
+  const std::string what = "provision " + desired_.title();
+  auto main = co_await tools_->main->acquire({.deadline = deadline_, .task = what});
+  if (!main) co_return failure(main.error().to_error());
+  pool_ = tools_->main;
+  if (desired_.pool != "main") {
+    if (tools_->pools == nullptr)
+      co_return failure(ErrorKind::not_found, fmt::format("{}: there is no pool \"{}\"", what, desired_.pool));
+    auto found = tools_->pools->get(desired_.pool);
+    if (!found) co_return failure(std::move(found.error()).while_doing(what));
+    pool_ = &found->get();
+    auto further = co_await pool_->acquire({.deadline = deadline_, .task = what});
+    if (!further) co_return failure(further.error().to_error());
+    further_ = *std::move(further);
+    further_began_ = (*further_)->statements_run();
+  }
+  control_began_ = (*main)->statements_run();
+  auto id = co_await server_id(&**main, further_ ? &**further_ : &**main);
+  if (!id) co_return failure(std::move(id.error()).while_doing(what));
+  server_id_ = *id;
+  using store::RowKind;
+  const auto& names = desired_.names;
+  std::vector<store::CatalogueRow> rows{
+      {.kind = RowKind::deployment, .name = desired_.title()},
+      {.server_id = server_id_, .kind = RowKind::database, .name = names.base},
+      {.server_id = server_id_, .kind = RowKind::default_privileges, .name = names.base}};
+  for (auto& name : names_of(desired_))
+    rows.push_back({.server_id = server_id_, .kind = RowKind::role, .name = std::move(name)});
+  auto locked = co_await store::LockedLease::acquire(*std::move(main), std::move(rows), deadline_);
+  if (!locked) co_return failure(std::move(locked.error()).while_doing(what));
+  control_ = *std::move(locked);
+  step("locked");
+  co_return Result<>{};
+}
+
+Task<Result<std::int64_t>> DeploymentFlow::server_id(pg::Connection* main, pg::Connection* server) {
+  if (const auto found = tools_->server_ids->find(desired_.pool); found != tools_->server_ids->end())
+    co_return found->second;
+  auto identity = co_await store::identify_server(server);
+  if (!identity) co_return failure(std::move(identity.error()));
+  auto record = co_await store::register_server(main, desired_.pool, *std::move(identity));
+  if (!record) co_return failure(std::move(record.error()));
+  tools_->server_ids->insert_or_assign(desired_.pool, record->id);
+  co_return record->id;
+}
+
+/// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
+Task<Result<>> DeploymentFlow::work() {
+  Backoff backoff(moved_limits, static_cast<std::uint64_t>(now().time_since_epoch().count()) ^
+                                    std::hash<std::string>{}(desired_.title()));
+  for (std::uint32_t tried = 1;; ++tried) {
+    auto outcome = co_await attempt();
+    if (outcome || !world_moved(outcome.error()) || tried == attempts_max || now() > deadline_) co_return outcome;
+    if (control()->broken() || server()->broken()) co_return outcome;
+    ++tools_->stats->retries;
+    tools_->log.info(desired_.title(), "the catalogs moved; looking again", {{"cause", outcome.error().to_string()}});
+    if (!co_await aio::sleep_for(backoff.next()))
+      co_return failure(ErrorKind::cancelled, desired_.title() + ": cancelled");
+  }
+}
+
+Task<Result<>> DeploymentFlow::attempt() {
+  auto looked = co_await look();
+  if (!looked) co_return looked;
+  const auto preview = plan_deployment(input());
+  if (refused(preview) || (preview.actions.empty() && !preview.to_record)) co_return Result<>{};
+  first_time_ = preview.first_time;
+  using Part = Task<Result<>> (DeploymentFlow::*)();
+  for (const Part part : {&DeploymentFlow::journal, &DeploymentFlow::do_server_part, &DeploymentFlow::do_inside_part,
+                          &DeploymentFlow::do_login_part, &DeploymentFlow::prove, &DeploymentFlow::record}) {
+    auto done = co_await (this->*part)();
+    if (!done || refusal_) co_return done;
+  }
+  co_return Result<>{};
+}
+
+/// The inventory and the catalogs as they are under our locks.
+Task<Result<>> DeploymentFlow::look() {
+  known_.reset();
+  credential_.reset();
+  auto found =
+      co_await store::find_deployment(control(), {.project = desired_.project, .deployment = desired_.deployment});
+  if (!found && found.error().kind != ErrorKind::not_found)
+    co_return failure(std::move(found.error()).while_doing(desired_.title()));
+  if (found) {
+    known_ = store::InventoryEntry{.deployment = *std::move(found)};
+    auto credentials = co_await look_at_credentials();
+    if (!credentials) co_return failure(std::move(credentials.error()).while_doing(desired_.title()));
+  }
+  auto observed = co_await observe_server(server(), names_of(desired_));
+  if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
+  observed_ = *std::move(observed);
+  co_return Result<>{};
+}
+
+Task<Result<bool>> DeploymentFlow::look_at_credentials() {
+  for (const auto slot : {store::LoginSlot::a, store::LoginSlot::b}) {
+    auto current = co_await store::current_credential(control(), known_->deployment.id, slot);
+    if (!current) co_return failure(std::move(current.error()));
+    if (!*current) continue;
+    const auto& credential = **current;
+    known_->credentials.push_back({.id = credential.id,
+                                   .slot = slot,
+                                   .login = credential.login.login,
+                                   .generation = credential.generation,
+                                   .state = credential.state,
+                                   .verifier = credential.verifier,
+                                   .created_at = credential.created_at,
+                                   .published_at = credential.published_at});
+    if (slot == store::LoginSlot::a) credential_ = *std::move(*current);
+  }
+  co_return true;
+}
+
+/// The declaration and the credential are durable before any SQL is run for them.
+Task<Result<>> DeploymentFlow::journal() {
+  store::Declaration declaration{.key = {.project = desired_.project, .deployment = desired_.deployment},
+                                 .cluster = tools_->cluster};
+  declaration.server_id = server_id_;
+  declaration.base_name = desired_.names.base;
+  declaration.namespace_ = desired_.namespace_;
+  declaration.repository = tools_->repository;
+  declaration.file = desired_.source.file;
+  declaration.blob_id = desired_.source.blob;
+  declaration.commit_id = desired_.source.commit;
+  auto declared = co_await store::declare_deployment(control(), std::move(declaration));
+  if (!declared) {
+    if (declared.error().kind != ErrorKind::conflict)
+      co_return failure(std::move(declared.error()).while_doing(desired_.title()));
+    refusal_ = std::move(declared.error()).at(desired_.place);
+    co_return Result<>{};
+  }
+  if (!known_) known_.emplace();
+  known_->deployment = *std::move(declared);
+  step("declared");
+  if (!credential_) {
+    auto intent = co_await store::begin_intent(control(), tools_->key,
+                                               {.deployment_id = deployment()->id,
+                                                .stamp = deployment()->stamp,
+                                                .slot = store::LoginSlot::a,
+                                                .login = desired_.names.login_a});
+    if (!intent) co_return failure(std::move(intent.error()).while_doing(desired_.title()));
+    credential_ = *std::move(intent);
+    known_->credentials.push_back({.id = credential_->id,
+                                   .slot = store::LoginSlot::a,
+                                   .login = credential_->login.login,
+                                   .generation = credential_->generation,
+                                   .state = credential_->state,
+                                   .verifier = credential_->verifier,
+                                   .created_at = credential_->created_at});
+  }
+  step("intent");
+  co_return Result<>{};
+}
+
+Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, const std::vector<Action>& actions) {
+  const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
+  const StatementContext context{.facts = observed_.facts,
+                                 .desired = desired_,
+                                 .stamp = stamp.to_comment(),
+                                 .verifier = credential_ ? credential_->verifier : ""};
+  const auto began = now();
+  auto done = co_await begin_batch(connection, session_settings() + batch_text(actions, context));
+  note_history(actions, done, began);
+  co_return done;
+}
+
+Task<Result<>> DeploymentFlow::commit_stage(pg::Connection* connection, std::string_view name) {
+  step(fmt::format("{}: before commit", name));
+  auto done = co_await commit_batch(connection);
+  if (done) step(name);
+  co_return done;
+}
+
+Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage, const std::vector<Action>& all) {
+  std::vector<Action> actions;
+  for (const auto& action : all) {
+    if (stage_of(action.kind) == stage) actions.push_back(action);
+  }
+  if (actions.empty()) co_return Result<>{};
+  if (stage == Stage::create_database) co_return co_await create_database(actions);
+  auto done = co_await open_stage(connection, actions);
+  if (!done) co_return done;
+  if (stage == Stage::database) {
+    auto closed = co_await check_closed_to_public();
+    if (!closed) {
+      co_await rollback_batch(connection);
+      co_return closed;
+    }
+  }
+  static constexpr std::string_view names[] = {"roles", "database created", "database", "inside", "logins", "verified"};
+  done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
+  if (done) actions_done_ += actions.size();
+  co_return done;
+}
+
+/// Outside any transaction, as PostgreSQL wants it.
+Task<Result<>> DeploymentFlow::create_database(const std::vector<Action>& actions) {
+  const StatementContext context{.facts = observed_.facts, .desired = desired_};
+  const auto began = now();
+  auto done = co_await run_alone(server(), "SET synchronous_commit = local");
+  if (done) done = co_await run_alone(server(), statements_for(actions.front(), context).front());
+  note_history(actions, done, began);
+  if (!server()->broken()) {
+    auto reset = co_await run_alone(server(), "RESET synchronous_commit");
+    if (done && !reset) done = std::move(reset);
+  }
+  if (done) {
+    ++actions_done_;
+    step("database created");
+  }
+  co_return done;
+}
+
+/// Read back in the same transaction: nobody but the owner's own roles may enter, or nothing of it happens.
+Task<Result<>> DeploymentFlow::check_closed_to_public() {
+  auto acl = co_await observe_database_acl(server(), desired_.names.base);
+  if (!acl) co_return failure(std::move(acl.error()));
+  const auto rights = privileges_of(*acl, "");
+  if (rights.empty()) co_return Result<>{};
+  co_return failure(Error(ErrorKind::denied, fmt::format("PUBLIC keeps {} on database \"{}\" after REVOKE",
+                                                         privilege_names(rights), desired_.names.base))
+                        .with_remedy("have whoever granted it revoke it"));
+}
+
+Task<Result<>> DeploymentFlow::do_server_part() {
+  auto plan = plan_server_part(input());
+  if (refused(plan)) co_return Result<>{};
+  for (const auto stage : {Stage::roles, Stage::create_database, Stage::database}) {
+    auto done = co_await run_stage(server(), stage, plan.actions);
+    if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
+  }
+  co_return Result<>{};
+}
+
+/// One short connection, only when what is asked of the inside has changed or was never finished.
+Task<Result<>> DeploymentFlow::do_inside_part() {
+  const auto* database = observed_.database(desired_.names.base);
+  const bool fresh = database == nullptr || (!database->allow_connections && first_time_);
+  if (!fresh && !needs_inside_look(desired_, observed_, &*known_)) co_return Result<>{};
+  auto settings = pool().config().server;
+  settings.database = desired_.names.base;
+  auto executor = co_await asio::this_coro::executor;
+  ++tools_->stats->tenant_connections;
+  auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
+  if (!inside) co_return failure(std::move(inside.error()).while_doing(desired_.title() + ": enter its database"));
+  auto done = co_await do_inside_batch(&*inside);
+  co_await inside->close(now() + tail_time);
+  if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title() + ": inside its database"));
+  looked_inside_ = true;
+  co_return Result<>{};
+}
+
+Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
+  auto observed = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  if (!observed) co_return failure(std::move(observed.error()));
+  DeploymentPlan plan{.first_time = first_time_};
+  plan_inside_part(input(), *observed, plan);
+  if (plan.actions.empty()) {
+    static_cast<void>(refused(std::move(plan)));
+    co_return Result<>{};
+  }
+  auto done = co_await open_stage(inside, plan.actions);
+  if (!done) co_return done;
+  // Read back before it counts.
+  auto after = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  DeploymentPlan left{.first_time = first_time_};
+  if (after) plan_inside_part(input(), *after, left);
+  if (!after || !left.actions.empty()) {
+    co_await rollback_batch(inside);
+    if (!after) co_return failure(std::move(after.error()));
+    co_return failure(ErrorKind::conflict,
+                      fmt::format("{} {} is still not as it should be: {}", left.actions.front().object,
+                                  left.actions.front().name, left.actions.front().detail));
+  }
+  done = co_await commit_stage(inside, "inside");
+  if (done) actions_done_ += plan.actions.size();
+  co_return done;
+}
+
+Task<Result<>> DeploymentFlow::do_login_part() {
+  DeploymentPlan plan;
+  plan_login_part(input(), plan);
+  for (const auto stage : {Stage::roles, Stage::logins}) {
+    auto done = co_await run_stage(server(), stage, plan.actions);
+    if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
+  }
+  static_cast<void>(refused(std::move(plan)));
+  if (credential_->state != store::CredentialState::intent) co_return Result<>{};
+  auto applied = co_await store::advance(control(), credential_->id, store::CredentialState::applied);
+  if (!applied) co_return failure(std::move(applied.error()).while_doing(desired_.title()));
+  credential_->state = store::CredentialState::applied;
+  step("applied");
+  co_return Result<>{};
+}
+
+}  // namespace opi::provision

@@ -1,0 +1,117 @@
+#pragma once
+/// @file
+/// The work on one deployment, from its lease to its report: lock, look, plan, journal, SQL, proof, record.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aio/blocking_pool.hpp"
+#include "aio/task.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "pg/database_pools.hpp"
+#include "provision/deployment_report.hpp"
+#include "provision/desired_state.hpp"
+#include "provision/plan.hpp"
+#include "secrets/platform_key.hpp"
+#include "store/catalogue_locks.hpp"
+#include "store/credential_journal.hpp"
+#include "store/history.hpp"
+#include "store/inventory.hpp"
+
+namespace opi::provision {
+
+/// Called after each step of a flow with its name, on the flow's executor. What it throws ends the flow as if the
+/// process had died there; that is what it is for.
+using StepHook = std::function<void(std::string_view step)>;
+
+/// What flows share. All pointers are borrowed and outlive the flows.
+struct FlowTools {
+  pg::DatabasePool* main = nullptr;
+  pg::DatabasePools* pools = nullptr;  ///< further servers; null: there are none
+  const secrets::PlatformKey* key = nullptr;
+  aio::BlockingPool* blocking = nullptr;
+  ProvisionStats* stats = nullptr;
+  std::map<std::string, std::int64_t, std::less<>>* server_ids = nullptr;  ///< by pool, filled as they are asked for
+  std::string cluster;
+  std::string repository;
+  Logger log;
+  StepHook on_step = {};
+};
+
+/// One deployment, once.
+///
+/// Everything on the server happens on one lease of `main` (and one of the further server, taken after it) under locks
+/// on the rows that are written; what another has done meanwhile is seen by looking again after locking. Ownership:
+/// owns its leases; dropped half-way, its sessions are closed, which frees the locks and rolls back. Cancellation: ends
+/// it at the next suspension; what was done is continued by the next flow. Threading: one executor.
+class DeploymentFlow {
+ public:
+  DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause, SteadyTime deadline);
+
+  /// Call once. Failures are in the report; exceptions are those of the step hook and of broken invariants.
+  Task<DeploymentReport> run();
+
+ private:
+  Task<Result<>> take_leases();
+  Task<Result<std::int64_t>> server_id(pg::Connection* main, pg::Connection* server);
+  Task<Result<>> work();
+  Task<Result<>> attempt();
+  Task<Result<>> look();
+  Task<Result<bool>> look_at_credentials();
+  Task<Result<>> journal();
+  Task<Result<>> do_server_part();
+  Task<Result<>> do_inside_part();
+  Task<Result<>> do_inside_batch(pg::Connection* inside);
+  Task<Result<>> do_login_part();
+  Task<Result<>> prove();
+  Task<Result<>> set_journaled_password();
+  Task<Result<>> record();
+  Task<> finish(Result<>* outcome);
+  Task<> write_down(Result<>* outcome);
+
+  Task<Result<>> run_stage(pg::Connection* connection, Stage stage, const std::vector<Action>& actions);
+  Task<Result<>> open_stage(pg::Connection* connection, const std::vector<Action>& actions);
+  Task<Result<>> commit_stage(pg::Connection* connection, std::string_view step);
+  Task<Result<>> check_closed_to_public();
+  Task<Result<>> create_database(const std::vector<Action>& actions);
+
+  PlanInput input() const;
+  pg::DatabasePool& pool() const;
+  pg::Connection* control() const;
+  pg::Connection* server() const;
+  std::string session_settings() const;
+  store::DeploymentRecord* deployment();
+  void step(std::string_view name) const;
+  void note_history(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began);
+  bool refused(DeploymentPlan plan);
+
+  const FlowTools* tools_;
+  DesiredDeployment desired_;
+  store::Cause cause_;
+  SteadyTime deadline_;
+
+  pg::DatabasePool* pool_ = nullptr;
+  std::optional<store::LockedLease> control_;
+  std::optional<pg::Lease> further_;
+  std::int64_t server_id_ = 0;
+  std::uint64_t control_began_ = 0;  ///< statements that the sessions had run before
+  std::uint64_t further_began_ = 0;
+
+  ObservedServer observed_;
+  std::optional<store::InventoryEntry> known_;
+  std::optional<store::Credential> credential_;  ///< of login a
+  bool looked_inside_ = false;
+  bool first_time_ = false;
+  std::vector<store::HistoryEvent> history_;
+  std::vector<std::string> notes_;
+  std::size_t actions_done_ = 0;
+  std::optional<Error> refusal_;
+};
+
+}  // namespace opi::provision

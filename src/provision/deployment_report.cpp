@@ -1,0 +1,29 @@
+#include "provision/deployment_report.hpp"
+
+#include <algorithm>
+
+namespace opi::provision {
+
+std::string_view to_string(DeploymentOutcome outcome) noexcept {
+  switch (outcome) {
+    case DeploymentOutcome::created: return "created";
+    case DeploymentOutcome::changed: return "changed";
+    case DeploymentOutcome::unchanged: return "unchanged";
+    case DeploymentOutcome::failed: return "failed";
+    case DeploymentOutcome::refused: return "refused";
+    case DeploymentOutcome::waiting: return "waiting";
+    case DeploymentOutcome::kept: return "kept";
+  }
+  return "unknown";
+}
+
+std::size_t ApplyReport::count(DeploymentOutcome outcome) const noexcept {
+  return static_cast<std::size_t>(std::ranges::count(deployments, outcome, &DeploymentReport::outcome));
+}
+
+bool ApplyReport::succeeded() const noexcept {
+  return count(DeploymentOutcome::failed) == 0 && count(DeploymentOutcome::refused) == 0 &&
+         count(DeploymentOutcome::waiting) == 0;
+}
+
+}  // namespace opi::provision
