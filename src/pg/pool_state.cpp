@@ -231,6 +231,8 @@ Task<Result<>> DatabasePool::State::wait_for_change(std::uint64_t seen) {
         if (const auto state = weak.lock()) state->perform(std::move(actions));
       }};
   co_await suspend(std::move(observe));
+  const auto cancelled = (co_await asio::this_coro::cancellation_state).cancelled();
+  if (cancelled != asio::cancellation_type::none) co_return failure(ErrorKind::cancelled, "waiting for a change");
   co_return Result<>{};
 }
 

@@ -7,6 +7,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 #include "aio/with_deadline.hpp"
 #include "pg/database_pool.hpp"
@@ -81,6 +82,22 @@ class PoolTest : public testing::Test {
     return pending;
   }
 
+  /// Runs `action` on the loop, as another task of the program would: a cancellation emitted there takes effect at
+  /// once.
+  template <class Action>
+  void on_loop(Action action) {
+    bool done = false;
+    asio::post(io_, [&] {
+      action();
+      done = true;
+    });
+    io_.restart();
+    while (!done) io_.run_one();
+  }
+  void cancel(const std::shared_ptr<PendingAcquire>& pending) {
+    on_loop([&] { pending->stop.emit(asio::cancellation_type::terminal); });
+  }
+
   std::string scalar(Lease& lease, std::string sql) {
     auto result = run(lease->query(std::move(sql)));
     if (!result) throw std::runtime_error(result.error().to_string());
@@ -94,7 +111,7 @@ class PoolTest : public testing::Test {
     io_.restart();
     while (!condition()) {
       if (std::chrono::steady_clock::now() >= deadline) return false;
-      io_.run_one_for(5ms);
+      io_.run_for(2ms);
       if (io_.stopped()) io_.restart();
     }
     return true;
