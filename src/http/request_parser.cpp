@@ -40,6 +40,7 @@ Method method_of(beast::verb verb) {
 std::pair<int, std::string> answer_to(const boost::system::error_code& error) {
   if (error == beast::error::header_limit) return {431, "the request line and headers are too long"};
   if (error == beast::error::body_limit) return {413, "the body is too long"};
+  // Also what Beast says of a version that does not end in CR LF.
   if (error == beast::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   return {400, "not an HTTP request: " + error.message()};
 }
@@ -113,10 +114,7 @@ std::size_t RequestParser::feed(std::string_view bytes) {
 
 void RequestParser::check_header() {
   const auto& message = inner_->parser.get();
-  if (message.version() != 10 && message.version() != 11) {
-    return fail(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-  }
-  http_1_1_ = message.version() == 11;
+  const bool http_1_1 = message.version() == 11;  // the only other one that Beast lets through is 1.0
   request_.method = method_of(message.method());
   request_.target = std::string(message.target());
   int hosts = 0;
@@ -129,7 +127,7 @@ void RequestParser::check_header() {
     request_.headers.emplace_back(lower({field.name_string().data(), field.name_string().size()}),
                                   std::string(field.value().data(), field.value().size()));
   }
-  if (hosts > 1 || (http_1_1_ && hosts == 0)) return fail(400, "exactly one Host header is needed");
+  if (hosts > 1 || (http_1_1 && hosts == 0)) return fail(400, "exactly one Host header is needed");
   // Two opinions on where the body ends are how requests are smuggled past a proxy.
   if (encodings > 0 && lengths > 0) return fail(400, "both Transfer-Encoding and Content-Length");
   if (lengths > 1 || request_.header("content-length").find(',') != std::string_view::npos) {
@@ -138,10 +136,10 @@ void RequestParser::check_header() {
   if (encodings > 1 || (encodings == 1 && lower(request_.header("transfer-encoding")) != "chunked")) {
     return fail(501, "the only transfer coding spoken here is chunked");
   }
-  if (encodings == 1 && !http_1_1_) return fail(400, "Transfer-Encoding needs HTTP/1.1");
+  if (encodings == 1 && !http_1_1) return fail(400, "Transfer-Encoding needs HTTP/1.1");
   const std::string expect = lower(request_.header("expect"));
   if (!expect.empty() && expect != "100-continue") return fail(400, "an unknown Expect header");
-  expects_continue_ = http_1_1_ && !expect.empty();
+  expects_continue_ = http_1_1 && !expect.empty();
   keep_alive_ = inner_->parser.keep_alive();
   read_target();
 }

@@ -67,7 +67,6 @@ class RequestParser {
   std::size_t blank_bytes_ = 0;
   bool expects_continue_ = false;
   bool keep_alive_ = false;
-  bool http_1_1_ = true;
 };
 
 }  // namespace opi::http

@@ -1,8 +1,7 @@
 #include "http/router.hpp"
 
 #include <algorithm>
-#include <boost/url/parse_path.hpp>
-#include <boost/url/segments_encoded_view.hpp>
+#include <boost/url/pct_string_view.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -13,13 +12,14 @@ namespace {
 /// The decoded steps of a path, or nothing when one is not decodable or has a zero byte in it.
 std::optional<std::vector<std::string>> steps_of(std::string_view path) {
   if (!path.starts_with('/')) return std::nullopt;
-  const auto parsed = boost::urls::parse_path(path);
-  if (!parsed) return std::nullopt;
   std::vector<std::string> steps;
-  for (const auto encoded : *parsed) {
-    std::string step = encoded.decode();
-    if (step.find('\0') != std::string::npos) return std::nullopt;
-    steps.push_back(std::move(step));
+  for (std::size_t start = 1; start <= path.size();) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    const auto encoded = boost::urls::make_pct_string_view(path.substr(start, end - start));
+    if (!encoded) return std::nullopt;
+    steps.push_back(encoded->decode());
+    if (steps.back().find('\0') != std::string::npos) return std::nullopt;
+    start = end + 1;
   }
   return steps;
 }
