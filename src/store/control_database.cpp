@@ -103,7 +103,7 @@ Task<Result<bool>> create_and_finish(pg::Connection* connection, std::string nam
         made.error().code != pg::sqlstate::unique_violation) {
       Error error = made.error();
       if (error.code == pg::sqlstate::insufficient_privilege) {
-        error = std::move(error).with_remedy("give the admin CREATEDB, or create the database for it as its owner");
+        error.remedy = "give the admin CREATEDB, or create the database for it as its owner";
       }
       co_return failure(
           std::move(error).while_doing(fmt::format("the control database \"{}\" cannot be created", name)));

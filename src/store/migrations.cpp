@@ -15,8 +15,6 @@
 namespace opi::store {
 namespace {
 
-// "opi migr" in ASCII; locks of this control database only, so nothing else has it (catalogue locks are hashes).
-constexpr std::int64_t lock_id = 0x6f7069206d696772;
 // The server's own lock_timeout ends the wait; this is for a server that no longer answers.
 constexpr std::chrono::seconds answer_grace{2};
 
@@ -90,7 +88,7 @@ Task<Result<bool>> apply_next(pg::Connection* connection, std::span<const Migrat
   const auto limited = co_await connection->execute(
       fmt::format("SET LOCAL lock_timeout = {}", std::clamp<std::int64_t>(left, 1, 2'000'000'000)));
   if (!limited) co_return failure(explained(limited.error(), nullptr));
-  const auto locked = co_await connection->query("SELECT pg_advisory_xact_lock($1)", {lock_id});
+  const auto locked = co_await connection->query("SELECT pg_advisory_xact_lock($1)", {migration_lock});
   if (!locked) co_return failure(explained(locked.error(), nullptr));
   const auto ready = co_await connection->execute(bootstrap_sql);
   if (!ready) co_return failure(explained(ready.error(), nullptr));

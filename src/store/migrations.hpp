@@ -2,6 +2,7 @@
 /// @file
 /// The control database's schema as numbered steps, each applied once, by whoever comes first.
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,10 @@
 #include "pg/connection.hpp"
 
 namespace opi::store {
+
+/// The advisory lock under which steps are applied, in the control database ("opi migr" in ASCII; other locks are
+/// hashes).
+inline constexpr std::int64_t migration_lock = 0x6f7069206d696772;
 
 /// One step. Never edited once released: its checksum is recorded. A further step is added instead.
 struct Migration {
