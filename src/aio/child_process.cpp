@@ -91,18 +91,18 @@ std::string search_path(const std::vector<std::string>& environment) {
 /// Everything the child needs, made before the fork: between fork and exec only async-signal-safe calls are allowed.
 struct Launch {
   std::string program;
-  std::vector<char*> argv;
-  std::vector<char*> environment;
+  std::vector<const char*> argv;
+  std::vector<const char*> environment;
   const char* directory = nullptr;
   std::array<int, 3> streams{};
   int report = -1;  ///< errno goes here when something fails before the program runs
   pid_t parent = 0;
 };
 
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
+std::vector<const char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<const char*> out;
   out.reserve(strings.size() + 1);
-  for (auto& text : strings) out.push_back(text.data());
+  for (const auto& text : strings) out.push_back(text.c_str());
   out.push_back(nullptr);
   return out;
 }
@@ -134,7 +134,9 @@ void default_signals() noexcept {
     for (int fd = 3; fd < 65'536; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   if (launch.directory != nullptr && ::chdir(launch.directory) != 0) fail_in_child(launch.report);
   default_signals();
-  ::execve(launch.program.c_str(), launch.argv.data(), launch.environment.data());
+  // execve changes none of the strings; its signature is older than const.
+  ::execve(launch.program.c_str(), const_cast<char* const*>(launch.argv.data()),
+           const_cast<char* const*>(launch.environment.data()));
   fail_in_child(launch.report);
 }
 
@@ -245,6 +247,9 @@ Result<ChildProcess> ChildProcess::start(asio::any_io_executor executor, ChildSe
   }
   launch.argv = pointers(settings.argv);
   launch.environment = pointers(settings.environment);
+  launch.environment.pop_back();
+  for (auto& secret : settings.secret_environment) launch.environment.push_back(secret.reveal_c_str());
+  launch.environment.push_back(nullptr);
   if (!settings.directory.empty()) launch.directory = settings.directory.c_str();
 
   const auto pid = launch_child(launch);

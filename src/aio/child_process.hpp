@@ -12,6 +12,7 @@
 
 #include "aio/task.hpp"
 #include "base/result.hpp"
+#include "base/secret_string.hpp"
 
 namespace opi::aio {
 
@@ -26,7 +27,10 @@ enum class ChildStream {
 struct ChildSettings {
   std::vector<std::string> argv;  ///< argv[0] is looked up on PATH of `environment`, else of ours. Never a secret.
   std::vector<std::string> environment;  ///< "NAME=value", the whole environment of the child; nothing is inherited
-  std::string directory = {};            ///< working directory; empty: ours
+  /// More of the environment, for passwords: "NAME=value" each, wiped after the start. Readable in /proc by our own
+  /// user.
+  std::vector<SecretString> secret_environment = {};
+  std::string directory = {};  ///< working directory; empty: ours
   ChildStream input = ChildStream::pipe;
   ChildStream output = ChildStream::pipe;
   ChildStream error_output = ChildStream::pipe;

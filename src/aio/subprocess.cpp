@@ -82,6 +82,7 @@ Task<Result<CommandResult>> run_command(Command command, SteadyTime deadline) {
   const std::string name = command.argv.empty() ? std::string() : command.argv.front();
   auto child = ChildProcess::start(executor, ChildSettings{.argv = std::move(command.argv),
                                                            .environment = std::move(command.environment),
+                                                           .secret_environment = std::move(command.secret_environment),
                                                            .directory = std::move(command.directory)});
   if (!child) co_return failure(std::move(child).error());
   Exchange exchange{.child = *std::move(child),

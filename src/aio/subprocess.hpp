@@ -10,6 +10,7 @@
 #include "aio/task.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/secret_string.hpp"
 
 namespace opi::aio {
 
@@ -17,9 +18,12 @@ namespace opi::aio {
 struct Command {
   std::vector<std::string> argv;  ///< argv[0] is looked up on PATH of `environment`, else of ours. Never a secret.
   std::vector<std::string> environment;  ///< "NAME=value", the whole environment of the child; nothing is inherited
-  std::string directory = {};            ///< working directory; empty: ours
-  std::string input = {};                ///< written to its standard input, then closed
-  std::size_t output_max = 64U << 20U;   ///< bytes of standard output; more ends the child: ErrorKind::exhausted
+  /// More of the environment, for passwords: "NAME=value" each, wiped after the start. Readable in /proc by our own
+  /// user.
+  std::vector<SecretString> secret_environment = {};
+  std::string directory = {};                 ///< working directory; empty: ours
+  std::string input = {};                     ///< written to its standard input, then closed
+  std::size_t output_max = 64U << 20U;        ///< bytes of standard output; more ends the child: ErrorKind::exhausted
   std::size_t error_output_max = 64U << 10U;  ///< of standard error; the rest is read and dropped
   std::chrono::milliseconds grace{2'000};     ///< between SIGTERM and SIGKILL to the process group
 };

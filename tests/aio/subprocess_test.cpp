@@ -62,11 +62,13 @@ TEST(Subprocess, a_child_that_does_not_read_its_input_is_no_error) {
 TEST(Subprocess, sees_only_the_environment_and_directory_it_is_given) {
   auto command = shell("pwd; env");
   command.environment.emplace_back("ONLY=this");
+  command.secret_environment.emplace_back("PASSWORD=hush");
   command.directory = "/usr";
   const auto result = run_coroutine(run_command(std::move(command), in(30s)));
   ASSERT_TRUE(result);
   EXPECT_TRUE(result->output.starts_with("/usr\n")) << result->output;
   EXPECT_THAT(result->output, testing::HasSubstr("ONLY=this\n"));
+  EXPECT_THAT(result->output, testing::HasSubstr("PASSWORD=hush\n"));
   EXPECT_THAT(result->output, testing::Not(testing::HasSubstr("HOME=")));
 }
 
@@ -77,8 +79,8 @@ TEST(Subprocess, a_signal_that_ends_the_child_shows_in_its_exit_code) {
 }
 
 TEST(Subprocess, a_missing_program_is_not_found) {
-  const Command command{.argv = {"no-such-program-here"}, .environment = {"PATH=/usr/bin:/bin"}};
-  const auto result = run_coroutine(run_command(command, in(30s)));
+  Command command{.argv = {"no-such-program-here"}, .environment = {"PATH=/usr/bin:/bin"}};
+  const auto result = run_coroutine(run_command(std::move(command), in(30s)));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().kind, ErrorKind::not_found);
   EXPECT_THAT(result.error().message, testing::HasSubstr("no-such-program-here"));
