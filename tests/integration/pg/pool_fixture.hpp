@@ -123,12 +123,15 @@ class PoolTest : public testing::Test {
                                                 application_ + "'"));
   }
   void terminate_backends() const {
-    server_.execute_as_superuser("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '" +
-                                 application_ + "'");
+    const std::string ended = server_.query_as_superuser(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = '" + application_ +
+        "'");
+    if (ended == "0") throw std::runtime_error("there was no backend to terminate");
   }
 
   test::PostgresServer& server_ = test::PostgresServer::shared();
-  std::string application_ = std::string("opi ") + testing::UnitTest::GetInstance()->current_test_info()->name();
+  /// The server cuts it to 63 bytes.
+  std::string application_ = std::string(testing::UnitTest::GetInstance()->current_test_info()->name()).substr(0, 63);
   asio::io_context io_;
   aio::BlockingPool blocking_{2};
   std::vector<std::unique_ptr<DatabasePool>> pools_;
