@@ -35,8 +35,7 @@ Error unproven(const DesiredDeployment& desired, LoginProof proof) {
 /// Verified by a real login, as the application will do it. A login that was proven once is not tried again: a tenant
 /// who changed its password is reported by the plan, and nothing is reset.
 Task<Result<>> DeploymentFlow::prove() {
-  // With a limit of 0 nobody can log in, and that is what was asked for.
-  if (credential_->state >= store::CredentialState::verified || desired_.connection_limit == 0) co_return Result<>{};
+  if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
   auto password = store::open_password(*tools_->key, *credential_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
   const auto settings = tenant_settings(pool().config().server, desired_.names.login_a, *password, desired_.names.base);
@@ -86,8 +85,7 @@ Task<Result<>> DeploymentFlow::set_journaled_password() {
 /// Published and done in one transaction: the control database is where the credentials are read from.
 Task<Result<>> DeploymentFlow::record() {
   const auto inputs = desired_.inputs_hash();
-  const bool proven = credential_->state >= store::CredentialState::verified || desired_.connection_limit == 0;
-  const bool finish_credential = proven && credential_->state < store::CredentialState::done;
+  const bool finish_credential = credential_->state < store::CredentialState::done;
   const auto& known = *deployment();
   const bool recorded =
       known.state == store::DeploymentState::ready && known.inputs_hash == inputs && known.last_error.empty();
