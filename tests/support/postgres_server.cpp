@@ -392,6 +392,7 @@ ResultPointer run_as_superuser(const PostgresServer& server, const std::string& 
       directory.c_str(),       port.c_str(), database.c_str(), user.c_str(), server.password().c_str(),
       "-c log_statement=none", nullptr};
   const std::unique_ptr<PGconn, FinishConnection> connection(PQconnectdbParams(names.data(), values.data(), 0));
+  PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);
   if (PQstatus(connection.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection.get()));
   ResultPointer result(PQexec(connection.get(), sql.c_str()));
   const ExecStatusType status = PQresultStatus(result.get());
