@@ -72,8 +72,9 @@ steps_detail() {
 step() {
   local quiet=0
   if [ "$1" = -q ]; then quiet=1; shift; fi
-  local name=$1 detail=$2 log=$3 started code=0 spent told=0
+  local name=$1 detail=$2 log=$3 started code=0 spent told=0 before
   shift 3
+  before=$(stat -c %s -- "$log" 2>/dev/null) || before=0
   started=$(now_ms)
   "$@" >>"$log" 2>&1 </dev/null &
   steps_child=$!
@@ -88,7 +89,6 @@ step() {
       told=$((spent / 30000))
       steps_line "$name" "$(steps_detail "$detail" "$log")" '...' "$(duration "$spent")"
     fi
-    # Wakes at once when the command ends: `wait` sees it, `read` bounds the wait.
     steps_pause "$spent"
   done
   wait "$steps_child" || code=$?
@@ -98,7 +98,7 @@ step() {
   if [ "$code" != 0 ]; then
     steps_title
     steps_line "$name" "$(steps_detail "$detail" "$log")" failed "$(duration "$spent")"
-    { echo; tail -n 40 -- "$log" | sed 's/^/    /'; echo; echo "    the whole of it: $log"; } >&2
+    { echo; tail -c "+$((before + 1))" -- "$log" | tail -n 40 | sed 's/^/    /'; echo; echo "    all of it: $log"; } >&2
   elif [ "$quiet" = 0 ] || [ "$spent" -ge 1000 ]; then
     steps_title
     steps_line "$name" "$(steps_detail "$detail" "$log")" done "$(duration "$spent")"
