@@ -7,15 +7,38 @@
 #include "secrets/password.hpp"
 #include "secrets/scram.hpp"
 #include "store/credential_row.hpp"
+#include "store/durable.hpp"
 
 namespace opi::store {
 namespace {
 
-// Whoever writes the journal waits until the server has it on disk, whatever the server's or the role's settings say.
-// Local to the statement's own transaction, and part of the statement: one round trip.
-constexpr const char* durable = "durable AS MATERIALIZED (SELECT set_config('synchronous_commit', 'on', true) AS set)";
-
 constexpr int begin_tries_max = 20;
+
+// Every part sees the table as it was before. One unknown id, or one that is retired already, and nothing is moved.
+constexpr const char* advance_sql = R"(WITH {},
+wanted AS MATERIALIZED (
+  SELECT w.id, c.state FROM unnest($1::text[]::bigint[]) AS w(id) LEFT JOIN opi.credentials c ON c.id = w.id
+),
+moved AS (
+  UPDATE opi.credentials c SET
+    state = $2::opi.credential_state,
+    changed_at = now(),
+    published_at = CASE WHEN $2::opi.credential_state IN ('published', 'done')
+      THEN coalesce(c.published_at, now()) ELSE c.published_at END,
+    sealed = CASE WHEN $2::opi.credential_state = 'retired' THEN ''::bytea ELSE c.sealed END,
+    verifier = CASE WHEN $2::opi.credential_state = 'retired' THEN '' ELSE c.verifier END
+  FROM durable, wanted w
+  WHERE c.id = w.id AND c.state < $2::opi.credential_state AND NOT EXISTS (
+    SELECT 1 FROM wanted WHERE state IS NULL OR (state = 'retired' AND $2::opi.credential_state <> 'retired'))
+  RETURNING c.id, c.deployment_id, c.slot, c.generation
+),
+replaced AS (
+  UPDATE opi.credentials o SET state = 'retired', changed_at = now(), sealed = '', verifier = ''
+  FROM moved m
+  WHERE $2::opi.credential_state = 'done' AND o.deployment_id = m.deployment_id AND o.slot = m.slot
+    AND o.generation < m.generation AND o.state <> 'retired' AND NOT EXISTS (SELECT 1 FROM wanted WHERE id = o.id)
+)
+SELECT count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE state = 'retired') FROM wanted)";
 
 /// What is sealed: the password, tied to its login, so that an entry moved to another login does not open.
 SecretString sealed_text(const LoginRef& login, int generation, const SecretString& password) {
@@ -73,7 +96,7 @@ Task<Result<bool>> insert_intent(pg::Connection* connection, const Credential* c
           "WITH {} INSERT INTO opi.credentials (deployment_id, slot, login, generation, sealed, sealed_to, verifier) "
           "SELECT $1::bigint, $2::opi.login_slot, $3, $4::integer, $5::bytea, $6, $7 FROM durable "
           "ON CONFLICT DO NOTHING RETURNING id",
-          durable),
+          durable_cte),
       {credential->login.deployment_id, to_string(credential->login.slot), credential->login.login,
        credential->generation, bytes_param(credential->sealed), credential->sealed_to, credential->verifier});
   if (!rows) co_return failure(rows.error());
@@ -115,29 +138,8 @@ Task<Result<>> advance(pg::Connection* connection, std::int64_t credential_id, C
 
 Task<Result<>> advance(pg::Connection* connection, std::vector<std::int64_t> credential_ids, CredentialState state) {
   if (credential_ids.empty()) co_return Result<>{};
-  // `found` and `moved` see the table as it was before; `wanted` fails all of them when one is missing or retired
-  // already.
-  const auto rows = co_await connection->query(
-      fmt::format(
-          "WITH {}, wanted AS MATERIALIZED (SELECT w.id, c.state FROM unnest($1::text[]::bigint[]) AS w(id) "
-          "LEFT JOIN opi.credentials c ON c.id = w.id), "
-          "moved AS (UPDATE opi.credentials c SET state = $2::opi.credential_state, changed_at = now(), "
-          "published_at = CASE WHEN $2::opi.credential_state IN ('published', 'done') THEN coalesce(c.published_at, "
-          "now()) "
-          "ELSE c.published_at END, "
-          "sealed = CASE WHEN $2::opi.credential_state = 'retired' THEN ''::bytea ELSE c.sealed END, "
-          "verifier = CASE WHEN $2::opi.credential_state = 'retired' THEN '' ELSE c.verifier END "
-          "FROM durable, wanted w WHERE c.id = w.id AND c.state < $2::opi.credential_state AND NOT EXISTS "
-          "(SELECT 1 FROM wanted WHERE state IS NULL OR state = 'retired' AND $2::opi.credential_state <> 'retired') "
-          "RETURNING c.id, c.deployment_id, c.slot, c.generation), "
-          "replaced AS (UPDATE opi.credentials o SET state = 'retired', changed_at = now(), sealed = '', verifier = '' "
-          "FROM moved m WHERE $2::opi.credential_state >= 'done' AND o.deployment_id = m.deployment_id AND o.slot = "
-          "m.slot "
-          "AND o.generation < m.generation AND o.state <> 'retired' AND NOT EXISTS (SELECT 1 FROM wanted WHERE id = "
-          "o.id)) "
-          "SELECT count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE state = 'retired') FROM wanted",
-          durable),
-      {ids_param(credential_ids), to_string(state)});
+  const auto rows =
+      co_await connection->query(fmt::format(advance_sql, durable_cte), {ids_param(credential_ids), to_string(state)});
   if (!rows) co_return failure(rows.error());
   if ((*rows)[0].get<std::int64_t>(0) > 0)
     co_return failure(ErrorKind::not_found, "a credential that is not in the journal");

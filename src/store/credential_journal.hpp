@@ -76,8 +76,8 @@ Task<Result<Credential>> begin_intent(pg::Connection* connection, const secrets:
                                       std::optional<SecretString> adopted = {});
 
 /// Records that `credential` has come as far as `state`; durable when this returns. Being there already, or further, is
-/// no error. `done` and `retired` of one generation retires the older ones of the same login. Errors: not_found,
-/// conflict (it is retired).
+/// no error. `done` of one generation retires the older ones of the same login; what is retired loses its password and
+/// verifier. Errors: not_found, conflict (it is retired).
 Task<Result<>> advance(pg::Connection* connection, std::int64_t credential_id, CredentialState state);
 /// Several in one statement; all or none.
 Task<Result<>> advance(pg::Connection* connection, std::vector<std::int64_t> credential_ids, CredentialState state);

@@ -7,6 +7,7 @@
 #include "secrets/keyed_hash.hpp"
 #include "secrets/primitives.hpp"
 #include "store/deployment_row.hpp"
+#include "store/durable.hpp"
 #include "store/inventory.hpp"
 #include "store/json_rows.hpp"
 
@@ -49,12 +50,13 @@ pg::Param input_of(const std::vector<Declaration>& declarations) {
 /// New ones, in the order of their keys, so that it does not depend on the order of files who gets a name.
 Task<Result<>> insert_new(pg::Connection* connection, pg::Param input) {
   const auto inserted = co_await connection->query(
-      fmt::format("INSERT INTO opi.deployments (project, deployment, cluster, server_id, base_name, database_name, "
-                  "namespace, repository, file, blob_id, commit_id, stamp) "
-                  "SELECT project, deployment, cluster, server_id, base_name, base_name, namespace, repository, file, "
-                  "blob_id, commit_id, stamp FROM json_to_recordset($1::json) AS i{} "
-                  "ORDER BY project COLLATE \"C\", deployment COLLATE \"C\" ON CONFLICT DO NOTHING",
-                  input_columns),
+      fmt::format(
+          "WITH {} INSERT INTO opi.deployments (project, deployment, cluster, server_id, base_name, database_name, "
+          "namespace, repository, file, blob_id, commit_id, stamp) "
+          "SELECT project, deployment, cluster, server_id, base_name, base_name, namespace, repository, file, "
+          "blob_id, commit_id, stamp FROM durable, json_to_recordset($1::json) AS i{} "
+          "ORDER BY project COLLATE \"C\", deployment COLLATE \"C\" ON CONFLICT DO NOTHING",
+          durable_cte, input_columns),
       {std::move(input)});
   if (!inserted) co_return failure(inserted.error());
   co_return Result<>{};

@@ -7,12 +7,36 @@
 
 #include "store/credential_row.hpp"
 #include "store/deployment_row.hpp"
+#include "store/durable.hpp"
 #include "store/json_rows.hpp"
 
 namespace opi::store {
 namespace {
 
 constexpr std::size_t error_bytes_max = 4096;
+
+// What is null in the input stays as it is. One unknown id, and nothing is changed.
+constexpr const char* change_sql = R"(WITH {},
+i AS (
+  SELECT * FROM json_to_recordset($1::json) AS i(id bigint, state opi.deployment_state, inputs_hash text,
+    secret_hash text, database_name text, generation integer, last_error text, looked_deep boolean)
+)
+UPDATE opi.deployments d SET
+  state = coalesce(i.state, d.state),
+  inputs_hash = coalesce(i.inputs_hash, d.inputs_hash),
+  secret_hash = coalesce(i.secret_hash, d.secret_hash),
+  database_name = coalesce(i.database_name, d.database_name),
+  generation = coalesce(i.generation, d.generation),
+  last_error = coalesce(i.last_error, d.last_error),
+  failures = CASE WHEN i.last_error IS NULL THEN d.failures WHEN i.last_error = '' THEN 0 ELSE d.failures + 1 END,
+  ready_at = CASE WHEN i.state = 'ready' THEN now() ELSE d.ready_at END,
+  tombstone_at = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL
+    WHEN i.state = 'tombstone' AND d.state <> 'tombstone' THEN now() ELSE d.tombstone_at END,
+  deep_look_at = CASE WHEN i.looked_deep THEN now() ELSE d.deep_look_at END,
+  changed_at = now()
+FROM durable, i
+WHERE d.id = i.id AND NOT EXISTS (
+  SELECT 1 FROM i AS missing WHERE NOT EXISTS (SELECT 1 FROM opi.deployments k WHERE k.id = missing.id)))";
 
 template <class T>
 boost::json::value or_null(const std::optional<T>& value) {
@@ -38,11 +62,11 @@ std::string_view to_string(DeploymentState state) noexcept {
 }
 
 std::string deployment_columns() {
-  return "d.id, d.project, d.deployment, d.cluster, d.server_id, "
-         "coalesce((SELECT min(p.pool) FROM opi.server_pools p WHERE p.server_id = d.server_id), ''), d.base_name, "
-         "d.database_name, d.generation, d.namespace, d.stamp, d.state::text, d.repository, d.file, d.blob_id, "
-         "d.commit_id, "
-         "d.inputs_hash, d.secret_hash, d.last_error, d.failures, " +
+  // Of several pools that lead to one server, main is the one to name.
+  return "d.id, d.project, d.deployment, d.cluster, d.server_id, coalesce((SELECT p.pool FROM opi.server_pools p "
+         "WHERE p.server_id = d.server_id ORDER BY p.pool <> 'main', p.pool LIMIT 1), ''), "
+         "d.base_name, d.database_name, d.generation, d.namespace, d.stamp, d.state::text, "
+         "d.repository, d.file, d.blob_id, d.commit_id, d.inputs_hash, d.secret_hash, d.last_error, d.failures, " +
          microseconds("d.created_at") + ", " + microseconds("d.changed_at") + ", " + microseconds("d.ready_at") + ", " +
          microseconds("d.deep_look_at") + ", " + microseconds("d.tombstone_at");
 }
@@ -92,23 +116,7 @@ Task<Result<>> change_deployments(pg::Connection* connection, std::vector<Deploy
     if (change.last_error) row["last_error"] = storable(*change.last_error, error_bytes_max);
     rows.push_back(std::move(row));
   }
-  const auto changed = co_await connection->query(
-      "WITH i AS (SELECT * FROM json_to_recordset($1::json) AS i(id bigint, state opi.deployment_state, inputs_hash "
-      "text, "
-      "secret_hash text, database_name text, generation integer, last_error text, looked_deep boolean)) "
-      "UPDATE opi.deployments d SET state = coalesce(i.state, d.state), "
-      "inputs_hash = coalesce(i.inputs_hash, d.inputs_hash), secret_hash = coalesce(i.secret_hash, d.secret_hash), "
-      "database_name = coalesce(i.database_name, d.database_name), generation = coalesce(i.generation, d.generation), "
-      "last_error = coalesce(i.last_error, d.last_error), "
-      "failures = CASE WHEN i.last_error IS NULL THEN d.failures WHEN i.last_error = '' THEN 0 ELSE d.failures + 1 "
-      "END, "
-      "ready_at = CASE WHEN i.state = 'ready' THEN now() ELSE d.ready_at END, "
-      "tombstone_at = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL "
-      "WHEN i.state = 'tombstone' AND d.state <> 'tombstone' THEN now() ELSE d.tombstone_at END, "
-      "deep_look_at = CASE WHEN i.looked_deep THEN now() ELSE d.deep_look_at END, changed_at = now() "
-      "FROM i WHERE d.id = i.id AND NOT EXISTS "
-      "(SELECT 1 FROM i AS missing WHERE NOT EXISTS (SELECT 1 FROM opi.deployments k WHERE k.id = missing.id))",
-      {rows_param(rows)});
+  const auto changed = co_await connection->query(fmt::format(change_sql, durable_cte), {rows_param(rows)});
   if (!changed) co_return failure(changed.error());
   if (changed->affected() < static_cast<std::int64_t>(changes.size())) {
     co_return failure(ErrorKind::not_found, "a deployment that is to be changed is not in the inventory");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "aio/with_deadline.hpp"
 #include "integration/store/store_test.hpp"
 #include "pg/database_pool.hpp"
 
@@ -185,6 +186,12 @@ class LeasedLocks : public Locks {
   pg::DatabasePool pool_;
 };
 
+Task<Result<>> locked_once(pg::Lease lease, std::vector<CatalogueRow> rows) {
+  auto locked = co_await LockedLease::acquire(std::move(lease), std::move(rows), in(30s));
+  if (!locked) co_return failure(locked.error());
+  co_return Result<>{};
+}
+
 TEST_F(LeasedLocks, ReleasedTheConnectionGoesOnToServe) {
   auto locked = await(LockedLease::acquire(lease(), {role("a")}, in(20s)));
   ASSERT_TRUE(locked) << locked.error().to_string();
@@ -219,6 +226,21 @@ TEST_F(LeasedLocks, ARefusalGivesACleanConnectionBack) {
   EXPECT_EQ(refused.error().kind, ErrorKind::timed_out);
   EXPECT_EQ(locks_in_database(), "1");
   EXPECT_EQ(lease()->backend_pid(), backend);
+}
+
+TEST_F(LeasedLocks, AWaiterThatIsCancelledLeavesNothingBehind) {
+  pg::Connection* other = connect();
+  auto blocker = lock(other, {role("m")});
+  ASSERT_TRUE(blocker);
+  // Rows on both sides of the one that is held: some are taken already when the cancellation comes.
+  std::vector<CatalogueRow> rows{role("m")};
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) rows.push_back(role(name));
+  const auto stopped = await(aio::with_deadline(locked_once(lease(), rows), in(200ms), "stopped"));
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind, ErrorKind::timed_out);
+  ASSERT_TRUE(await(blocker->release()));
+  EXPECT_TRUE(lock(connect(), rows));
+  EXPECT_TRUE(await(lease()->query("SELECT 1")));
 }
 
 }  // namespace
