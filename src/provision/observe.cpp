@@ -8,7 +8,7 @@ namespace opi::provision {
 namespace {
 
 constexpr std::string_view facts_query =
-    "SELECT r.rolname::text, r.rolsuper, "
+    "SELECT r.rolname::text, r.rolsuper, r.rolinherit, "
     "pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') "
     "FROM pg_catalog.pg_roles r WHERE r.rolname = session_user";
 
@@ -49,13 +49,14 @@ FROM pg_catalog.pg_db_role_setting s JOIN roles r ON r.oid = s.setrole
 constexpr std::string_view inside_query = R"sql(
 SELECT 'n' AS kind, n.nspname::text AS name, pg_catalog.pg_get_userbyid(n.nspowner)::text AS a,
        pg_catalog.array_to_string(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), E'\n') AS b,
-       pg_catalog.pg_has_role(n.nspowner, 'USAGE')::text AS c
+       (pg_catalog.pg_has_role($1::text::name, n.nspowner, 'USAGE')
+         OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))::text AS c
 FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[]) OR n.nspname = 'public'
 UNION ALL
 SELECT 'f', d.defaclobjtype::text, pg_catalog.pg_get_userbyid(d.defaclrole)::text,
        pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL
 FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
-WHERE d.defaclnamespace = 0 AND r.rolname::text = $1
+WHERE d.defaclnamespace = 0 AND r.rolname::text = $1::text
 UNION ALL
 SELECT 'e', x.extname::text, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
 
@@ -150,7 +151,8 @@ Task<Result<ObservedServer>> observe_server(pg::Connection* connection, std::vec
   ServerFacts facts{.version = connection->server_version(), .version_text = connection->server_version_text()};
   facts.admin = (*who)[0].text(0);
   facts.superuser = (*who)[0].get<bool>(1);
-  const bool verifiers = (*who)[0].get<bool>(2);
+  facts.inherit = (*who)[0].get<bool>(2);
+  const bool verifiers = (*who)[0].get<bool>(3);
   const bool options = facts.version >= 160000;
   auto sql = fmt::format(
       fmt::runtime(server_query), verifiers ? "pg_authid" : "pg_roles", verifiers ? "r.rolpassword" : "NULL::text",

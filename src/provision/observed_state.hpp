@@ -19,6 +19,7 @@ struct ServerFacts {
   std::string version_text;  ///< "15.20"
   std::string admin;         ///< the role that our session logged in as
   bool superuser = false;
+  bool inherit = true;  ///< it has the rights of the roles it is a member of without asking
 };
 
 /// A membership of a role in another.
@@ -82,7 +83,7 @@ struct ObservedSchema {
   std::string name;
   std::string owner;
   Acl acl;
-  bool manageable = true;  ///< our admin has the owner's rights
+  bool manageable = true;  ///< our admin is superuser, or the database's owner has the rights of the schema's
 };
 
 /// One entry of pg_default_acl.

@@ -106,6 +106,14 @@ class Planner {
   void admin_membership();
   void new_database();
   void privileges(const ObservedDatabase& database);
+  void grant_connect(const std::string& database, const std::string& role, Sign sign) {
+    add(ActionKind::grant_connect, sign, "grant", "database " + database, "CONNECT to " + role, database, role);
+  }
+  /// An admin that inherits nothing may become the owner, but not enter as it.
+  bool admin_needs_connect() const {
+    const auto& facts = input_.server.facts;
+    return !facts.superuser && !facts.inherit && facts.version < 160000;
+  }
 
   const PlanInput& input_;
   DeploymentPlan& plan_;
@@ -186,8 +194,8 @@ void Planner::new_database() {
       std::to_string(desired.connection_limit));
   add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + name, "CONNECT, TEMPORARY from PUBLIC",
       name);
-  add(ActionKind::grant_connect, Sign::create, "grant", "database " + name, "CONNECT to " + desired.names.read_only,
-      name, desired.names.read_only);
+  grant_connect(name, desired.names.read_only, Sign::create);
+  if (admin_needs_connect()) grant_connect(name, input_.server.facts.admin, Sign::create);
   add(ActionKind::open_database, Sign::create, "open", "database " + name, "to its own roles only", name);
 }
 
@@ -203,10 +211,13 @@ void Planner::privileges(const ObservedDatabase& database) {
           privilege_names(of_public) + " from PUBLIC", database.name);
     }
   }
-  if (privileges_of(database.acl, names.read_only).find('c') == std::string::npos) {
-    add(ActionKind::grant_connect, missing(input_), "grant", "database " + database.name,
-        "CONNECT to " + names.read_only, database.name, names.read_only);
-  }
+  const auto must_enter = [&](const std::string& role) {
+    if (privileges_of(database.acl, role).find('c') == std::string::npos) {
+      grant_connect(database.name, role, missing(input_));
+    }
+  };
+  must_enter(names.read_only);
+  if (admin_needs_connect()) must_enter(input_.server.facts.admin);
 }
 
 std::string limit_text(std::int64_t limit) {

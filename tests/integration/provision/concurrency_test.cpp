@@ -1,0 +1,123 @@
+#include <algorithm>
+
+#include "integration/provision/provision_fixture.hpp"
+
+namespace opi::provision {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// Several processes' worth of pools and managers on one control database.
+class Concurrency : public ProvisionTest {
+ protected:
+  void TearDown() override {
+    for (const auto& pool : more_pools_) await(pool->close(in(10s)));
+    ProvisionTest::TearDown();
+  }
+
+  DatabaseManager& another_manager() {
+    auto config = pool_config();
+    config.pool.max = 5;
+    more_pools_.push_back(std::make_unique<pg::DatabasePool>(io_.get_executor(), config, blocking_, Logger{}));
+    more_managers_.push_back(std::make_unique<DatabaseManager>(projects_, *more_pools_.back(), settings(), tools()));
+    return *more_managers_.back();
+  }
+
+  /// Runs all of them at the same time to their ends.
+  std::vector<Result<DeploymentReport>> at_once(std::vector<Task<Result<DeploymentReport>>> tasks) {
+    std::vector<Result<DeploymentReport>> results;
+    const auto count = tasks.size();
+    for (auto& task : tasks) {
+      asio::co_spawn(io_, std::move(task), [&](std::exception_ptr failed, Result<DeploymentReport> result) {
+        if (failed) result = failure(ErrorKind::internal, "an exception left a flow");
+        results.push_back(std::move(result));
+      });
+    }
+    const auto last = in(100s);
+    io_.restart();
+    while (results.size() < count && io_.run_one_until(last) > 0) {
+    }
+    if (results.size() < count) throw std::runtime_error("not all flows ended in time");
+    return results;
+  }
+
+  std::vector<std::unique_ptr<pg::DatabasePool>> more_pools_;
+  std::vector<std::unique_ptr<DatabaseManager>> more_managers_;
+};
+
+TEST_F(Concurrency, SixteenFlowsOnTheSameAndOnDifferentDeploymentsEndInOneCorrectState) {
+  open();
+  const auto shop = unique("shop");
+  declare(shop, {"a", "b", "c", "d"});
+  std::vector<Task<Result<DeploymentReport>>> tasks;
+  for (int process = 0; process < 4; ++process) {
+    auto& manager = another_manager();
+    for (const auto* deployment : {"a", "b", "c", "d"})
+      tasks.push_back(manager.create_resources_for_deployment(shop, deployment, cause_));
+  }
+  std::size_t created = 0;
+  for (const auto& result : at_once(std::move(tasks))) {
+    ASSERT_TRUE(result) << result.error().to_string();
+    EXPECT_FALSE(result->error) << result->title() << ": " << result->error->to_string();
+    created += result->outcome == DeploymentOutcome::created ? 1U : 0U;
+  }
+  EXPECT_EQ(created, 4U) << "each deployment is made by exactly one of them";
+  const auto manager = this->manager();
+  EXPECT_TRUE(plan(*manager).empty()) << to_text(plan(*manager));
+  for (const auto* deployment : {"a", "b", "c", "d"})
+    EXPECT_TRUE(log_in(credentials(*manager, shop, deployment))) << deployment;
+  EXPECT_EQ(query("SELECT max(generation) FROM opi.credentials", control_), "1") << "nobody made a second password";
+}
+
+TEST_F(Concurrency, SomebodyElsesDdlOnTheSameRowsIsRetriedAndNotShown) {
+  open();
+  const auto shop = unique("shop");
+  declare(shop, {"prod"});
+  int disturbed = 0;
+  // A person changes the role row in a transaction that is open while we want to write it, then commits: PostgreSQL
+  // says XX000 to us.
+  auto manager = this->manager([&](std::string_view step) {
+    if (step == "roles") {
+      execute("COMMENT ON ROLE " + shop + "_prod IS 'seen'");
+      ++disturbed;
+    }
+  });
+  const auto report = apply(*manager);
+  ASSERT_EQ(report.deployments.size(), 1U);
+  EXPECT_EQ(disturbed, 1);
+  EXPECT_EQ(report.deployments[0].outcome, DeploymentOutcome::created) << report.deployments[0].error->to_string();
+}
+
+TEST_F(Concurrency, ManyDeploymentsAreWorkedOnSideBySideAndReportedAsTheyEnd) {
+  open();
+  const auto shop = unique("shop");
+  declare(shop, {"a", "b", "c", "d", "e", "f"});
+  const auto manager = this->manager();
+  std::vector<std::string> seen;
+  auto report = await(manager->apply({}, cause_, [&](const DeploymentReport& one) { seen.push_back(one.deployment); }));
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_EQ(report->count(DeploymentOutcome::created), 6U);
+  EXPECT_EQ(seen.size(), 6U);
+  EXPECT_TRUE(std::ranges::is_sorted(report->deployments, {}, &DeploymentReport::deployment));
+}
+
+TEST_F(Concurrency, OneThatFailsStopsNoOther) {
+  open();
+  const auto shop = unique("shop");
+  declare(shop, {"a", "b", "c"});
+  bool failed = false;
+  const auto manager = this->manager([&](std::string_view step) {
+    if (step == "database created") {
+      // Whoever comes first.
+      if (!std::exchange(failed, true)) throw std::runtime_error("the process died here");
+    }
+  });
+  const auto report = apply(*manager);
+  EXPECT_EQ(report.count(DeploymentOutcome::failed), 1U);
+  EXPECT_EQ(report.count(DeploymentOutcome::created), 2U);
+  EXPECT_EQ(apply_all(*manager).count(DeploymentOutcome::created), 1U);
+}
+
+}  // namespace
+}  // namespace opi::provision

@@ -1,0 +1,131 @@
+#include "integration/provision/provision_fixture.hpp"
+
+namespace opi::provision {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Refusal : public ProvisionTest {
+ protected:
+  void SetUp() override {
+    open();
+    manager_ = manager();
+  }
+  DeploymentReport only(const ApplyReport& report) {
+    EXPECT_EQ(report.deployments.size(), 1U);
+    return report.deployments.at(0);
+  }
+  const std::string shop_ = unique("shop");
+  const std::string base_ = shop_ + "_prod";
+  std::unique_ptr<DatabaseManager> manager_;
+};
+
+TEST_F(Refusal, AForeignDatabaseIsNotTouched) {
+  execute("CREATE DATABASE " + base_);
+  const auto before = query("SELECT xmin FROM pg_database WHERE datname = '" + base_ + "'");
+  declare(shop_, {"prod"});
+  const auto report = only(apply(*manager_));
+  EXPECT_EQ(report.outcome, DeploymentOutcome::refused);
+  EXPECT_THAT(report.error->to_string(), HasSubstr(shop_ + "/prod: database \"" + base_ +
+                                                   "\" exists, belongs to \"postgres\" and is not ours; not touched"));
+  EXPECT_EQ(query("SELECT xmin FROM pg_database WHERE datname = '" + base_ + "'"), before);
+  EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname LIKE '" + shop_ + "%'"), "0");
+}
+
+TEST_F(Refusal, AForeignRoleIsNotTouched) {
+  execute("CREATE ROLE " + base_ + "__a LOGIN PASSWORD 'theirs'");
+  const auto before = query("SELECT rolpassword FROM pg_authid WHERE rolname = '" + base_ + "__a'");
+  declare(shop_, {"prod"});
+  const auto report = only(apply(*manager_));
+  EXPECT_EQ(report.outcome, DeploymentOutcome::refused);
+  EXPECT_THAT(report.error->to_string(), HasSubstr("role \"" + base_ + "__a\" exists and is not ours; not touched"));
+  EXPECT_EQ(query("SELECT rolpassword FROM pg_authid WHERE rolname = '" + base_ + "__a'"), before);
+  EXPECT_EQ(query("SELECT count(*) FROM opi.deployments", control_), "0") << "what is refused is not declared";
+}
+
+TEST_F(Refusal, WhatAnotherControlDatabaseMadeIsNotTouched) {
+  declare(shop_, {"prod"});
+  apply_all(*manager_);
+  execute("DELETE FROM opi.deployments WHERE project = '" + shop_ + "'", control_);
+  const auto report = only(apply(*manager_));
+  EXPECT_EQ(report.outcome, DeploymentOutcome::refused);
+  EXPECT_THAT(report.error->to_string(),
+              HasSubstr("is stamped for this deployment by another control database; not touched"));
+}
+
+TEST_F(Refusal, TwoDeclarationsOfOneNameAreRefusedBeforeAnySqlAndTheRestGoesOn) {
+  declare(shop_ + "-a", {"prod", "test"});
+  declare(shop_, {"a-prod"});
+  const auto report = apply(*manager_);
+  ASSERT_EQ(report.deployments.size(), 3U);
+  EXPECT_EQ(report.count(DeploymentOutcome::refused), 2U);
+  EXPECT_EQ(report.count(DeploymentOutcome::created), 1U);
+  EXPECT_FALSE(report.succeeded());
+  EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname = '" + shop_ + "_a_prod'"), "0");
+}
+
+TEST_F(Refusal, CloneFromIsAnsweredAndNothingIsMade) {
+  const auto text =
+      "name: " + shop_ +
+      "\nclusters: [local]\nservices: [postgresql-database]\n"
+      "components:\n  - name: web\n    uses-services: [postgresql-database]\n"
+      "deployments:\n"
+      "  - name: prod\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n"
+      "  - name: copy\n    cluster: local\n    clone-from: prod\n    components: [{reference: web, image: "
+      "registry.example/web:1}]\n";
+  for (const auto& error : projects_.replace("projects/" + shop_ + ".yaml", "b1", "c1", text))
+    ADD_FAILURE() << error.to_string();
+  const auto planned = plan(*manager_);
+  EXPECT_THAT(to_text(planned), HasSubstr(shop_ + "/copy: not supported yet: clone-from"));
+  const auto report = apply(*manager_);
+  EXPECT_EQ(report.count(DeploymentOutcome::created), 1U);
+  EXPECT_EQ(report.count(DeploymentOutcome::refused), 1U);
+  EXPECT_EQ(query("SELECT count(*) FROM pg_database WHERE datname = '" + shop_ + "_copy'"), "0");
+}
+
+TEST_F(Refusal, ARoleThatTurnsUpBetweenPlanAndLockIsSeen) {
+  declare(shop_, {"prod"});
+  bool planted = false;
+  manager_ = manager([&](std::string_view step) {
+    if (step == "locked" && !planted) execute("CREATE ROLE " + base_);
+    planted = true;
+  });
+  const auto report = only(apply(*manager_));
+  EXPECT_TRUE(planted);
+  EXPECT_EQ(report.outcome, DeploymentOutcome::refused);
+  EXPECT_EQ(query("SELECT shobj_description(oid, 'pg_authid') IS NULL FROM pg_roles WHERE rolname = '" + base_ + "'"),
+            "t");
+}
+
+TEST_F(Refusal, ARoleThatTurnsUpBetweenLookAndSqlIsSeenToo) {
+  declare(shop_, {"prod"});
+  bool planted = false;
+  manager_ = manager([&](std::string_view step) {
+    if (step == "intent" && !planted) {
+      planted = true;
+      execute("CREATE ROLE " + base_);
+    }
+  });
+  const auto report = only(apply(*manager_));
+  EXPECT_TRUE(planted);
+  EXPECT_EQ(report.outcome, DeploymentOutcome::refused) << (report.error ? report.error->to_string() : "");
+  EXPECT_EQ(manager_->stats().retries, 1U);
+}
+
+TEST_F(Refusal, AWarningThatAPrivilegeStaysIsAnError) {
+  declare(shop_, {"prod"});
+  apply_all(*manager_);
+  // Granted by somebody whose grants the owner cannot revoke.
+  execute("CREATE ROLE granter" + number_ + "; GRANT CONNECT ON DATABASE " + base_ + " TO granter" + number_ +
+          " WITH GRANT OPTION; SET ROLE granter" + number_ + "; GRANT CONNECT ON DATABASE " + base_ + " TO PUBLIC");
+  const auto report = only(apply(*manager_));
+  EXPECT_EQ(report.outcome, DeploymentOutcome::failed);
+  ASSERT_TRUE(report.error);
+  EXPECT_EQ(report.error->kind, ErrorKind::denied);
+  EXPECT_THAT(report.error->to_string(), HasSubstr("PUBLIC keeps CONNECT"));
+  EXPECT_THAT(query("SELECT last_error FROM opi.deployments WHERE project = '" + shop_ + "'", control_),
+              HasSubstr("PUBLIC keeps CONNECT"));
+}
+
+}  // namespace
+}  // namespace opi::provision
