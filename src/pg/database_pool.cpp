@@ -116,11 +116,11 @@ Task<std::expected<Lease, AcquireError>> DatabasePool::acquire(AcquireOptions op
     if (!taken.needs_ping) co_return lease;
     const auto pong = co_await lease->ping(std::min(deadline, now + state->config.pool.ping_timeout));
     if (pong) co_return lease;
-    state->core.suspect_idle(state->now());
+    const bool cancelled = pong.error().kind == ErrorKind::cancelled;
+    state->core.refused(false, cancelled);
+    if (!cancelled) state->core.suspect_idle(state->now());
     lease.discard();
-    if (pong.error().kind == ErrorKind::cancelled) {
-      co_return std::unexpected(state->core.error_now(AcquireErrorKind::cancelled, state->now() - begun, state->now()));
-    }
+    if (cancelled) co_return std::unexpected(state->error_now(AcquireErrorKind::cancelled, begun));
   }
 
   auto waiter = std::make_shared<LeaseWaiter>();
@@ -134,9 +134,9 @@ Task<std::expected<Lease, AcquireError>> DatabasePool::acquire(AcquireOptions op
   Lease lease(state, slot);
   // Cancelled after the answer: the cancellation is not lost, and the connection goes to whoever is next.
   if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
-    state->core.count_refused_by_waiter();
+    state->core.refused(true, true);
     lease.release();
-    co_return std::unexpected(state->core.error_now(AcquireErrorKind::cancelled, state->now() - begun, state->now()));
+    co_return std::unexpected(state->error_now(AcquireErrorKind::cancelled, begun));
   }
   co_return lease;
 }

@@ -261,11 +261,11 @@ void PoolCore::cancel(PoolWaiter& waiter, SteadyTime now, PoolActions& actions) 
   if (waiter.queued) answer(waiter, AcquireErrorKind::cancelled, now, actions);
 }
 
-void PoolCore::count_refused_by_waiter() noexcept {
+void PoolCore::refused(bool waited, bool cancelled) noexcept {
   const std::scoped_lock lock(mutex_);
   --counters_.acquired;
-  --counters_.acquired_waiting;
-  ++counters_.cancelled;
+  if (waited) --counters_.acquired_waiting;
+  if (cancelled) ++counters_.cancelled;
 }
 
 /// A connection that can be used: to who waits longest, else to the idle ones.
@@ -323,10 +323,10 @@ void PoolCore::release(PoolSlot* slot, Returned how, SteadyTime now, PoolActions
   settle(now, actions);
 }
 
-void PoolCore::cleaned(PoolSlot* slot, bool usable, SteadyTime now, PoolActions& actions) {
+void PoolCore::cleaned(PoolSlot* slot, Cleaned how, SteadyTime now, PoolActions& actions) {
   const std::scoped_lock lock(mutex_);
-  if (usable) {
-    ++counters_.resets;
+  if (how != Cleaned::unusable) {
+    if (how == Cleaned::reset) ++counters_.resets;
     deliver(slot, now, actions);
   } else {
     ++counters_.closed_broken;

@@ -108,11 +108,13 @@ class PoolCore {
   void enqueue(std::shared_ptr<PoolWaiter> waiter, SteadyTime now, PoolActions& actions);
   /// Takes it from the queue; nothing when it was answered before: the answer stands.
   void cancel(PoolWaiter& waiter, SteadyTime now, PoolActions& actions);
-  /// The cancellation came after the answer: counted as cancelled, not as acquired.
-  void count_refused_by_waiter() noexcept;
+  /// A connection was taken or handed over, but its acquire did not succeed: it failed its ping, or the cancellation
+  /// came after the answer. Not counted as acquired; give it back as usual.
+  void refused(bool waited, bool cancelled) noexcept;
 
   void release(PoolSlot* slot, Returned how, SteadyTime now, PoolActions& actions);
-  void cleaned(PoolSlot* slot, bool usable, SteadyTime now, PoolActions& actions);
+  enum class Cleaned { untouched, reset, unusable };
+  void cleaned(PoolSlot* slot, Cleaned how, SteadyTime now, PoolActions& actions);
   void dialed(PoolSlot* slot, std::string server_version, SteadyTime now, PoolActions& actions);
   void dial_failed(PoolSlot* slot, const Error& error, std::string peer, SteadyTime now, PoolActions& actions);
   /// The socket is closed; the slot is free.

@@ -152,16 +152,16 @@ Task<> DatabasePool::State::dial(Hold hold) {
 
 Task<> DatabasePool::State::clean(Hold hold) {
   Connection& connection = *hold.slot()->connection;
-  bool usable = connection.check_idle();
-  if (usable && connection.needs_reset(config.pool.reset)) {
+  auto how = connection.check_idle() ? PoolCore::Cleaned::untouched : PoolCore::Cleaned::unusable;
+  if (how == PoolCore::Cleaned::untouched && connection.needs_reset(config.pool.reset)) {
     const auto done = co_await connection.reset(config.pool.reset, now() + reset_timeout);
-    usable = done.has_value();
+    how = done ? PoolCore::Cleaned::reset : PoolCore::Cleaned::unusable;
     if (!done && done.error().kind != ErrorKind::cancelled) {
       log.warn(config.name, "a connection could not be reset and is closed: " + done.error().to_string());
     }
   }
   PoolActions actions;
-  core.cleaned(hold.settle(), usable, now(), actions);
+  core.cleaned(hold.settle(), how, now(), actions);
   perform(std::move(actions));
 }
 
@@ -304,6 +304,7 @@ Task<Result<>> DatabasePool::State::close(SteadyTime deadline) {
   // Closings are bounded by themselves; cleanings stop now.
   ends_.cancel();
   co_await ends_.join();
+  on_availability = nullptr;
   finished = true;
   PoolActions last;
   core.begin_close(now(), last);  // wakes who waits for the end of this call

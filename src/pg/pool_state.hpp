@@ -16,6 +16,9 @@ struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
   State(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log, const Clock& clock);
 
   SteadyTime now() const noexcept { return clock.steady(); }
+  AcquireError error_now(AcquireErrorKind kind, SteadyTime begun) const {
+    return core.error_now(kind, now() - begun, now());
+  }
 
   /// Does what the core decided: wakes at once, the rest on the strand.
   void perform(PoolActions&& actions);

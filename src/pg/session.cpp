@@ -38,7 +38,10 @@ std::vector<const char*> values_of(const Params& params) {
 /// Marks the session as busy. Left without `done()`, the session is broken: nobody knows what is still under way.
 class Session::Operation {
  public:
-  explicit Operation(Session* session) noexcept : session_(session) { session_->running_ = true; }
+  explicit Operation(Session* session) noexcept : session_(session) {
+    session_->running_ = true;
+    session_->watch_.begin_operation();
+  }
   ~Operation() {
     session_->running_ = false;
     if (!done_ && session_->end_ == End::none) session_->end_ = End::abandoned;

@@ -29,8 +29,7 @@ Task<Result<bool>> send_cancel(aio::BlockingPool* blocking, std::shared_ptr<PGca
 }
 
 /// Reads until the server closes its end: its backend is gone then, and no unread data turns our close into a reset.
-Task<Result<>> read_to_the_end(asio::any_io_executor executor, int descriptor) {
-  asio::posix::stream_descriptor socket(executor, descriptor);  // owns it
+Task<Result<>> read_to_the_end(asio::posix::stream_descriptor socket) {
   std::array<char, 4'096> buffer{};
   for (;;) {
     const auto [error, read] = co_await socket.async_read_some(asio::buffer(buffer), as_result);
@@ -53,9 +52,13 @@ Task<> Session::close(SteadyTime deadline) {
       co_await aio::with_deadline(send_cancel(blocking_, std::move(cancel)), deadline, "cancelling a statement");
   }
   watch_.detach();
-  const int descriptor = end_ == End::none ? ::fcntl(PQsocket(handle_.get()), F_DUPFD_CLOEXEC, 0) : -1;
+  asio::posix::stream_descriptor twin(executor_);
+  if (end_ == End::none) {
+    const int descriptor = ::fcntl(PQsocket(handle_.get()), F_DUPFD_CLOEXEC, 0);
+    if (descriptor >= 0) twin.assign(descriptor);
+  }
   handle_.reset();  // says goodbye
-  if (descriptor >= 0) co_await aio::with_deadline(read_to_the_end(executor_, descriptor), deadline, "closing");
+  if (twin.is_open()) co_await aio::with_deadline(read_to_the_end(std::move(twin)), deadline, "closing");
 }
 
 }  // namespace opi::pg

@@ -39,7 +39,7 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
         woken_by_event = true;
       } else if (reading && happened) {
         ready = true;
-        notify = idle_handler;
+        if (!in_operation) notify = idle_handler;
       }
     }
     if (woken) woken.dispatch();
@@ -98,6 +98,7 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
   bool woken_by_event = false;
   bool read_armed = false;
   bool write_armed = false;
+  bool in_operation = false;
   bool ready = false;  ///< an event came while nobody waited
   bool detached = false;
 };
@@ -144,10 +145,15 @@ bool SocketWatch::woken_by_event() const {
   return state_->woken_by_event && !state_->detached;
 }
 
+void SocketWatch::begin_operation() {
+  const std::scoped_lock lock(state_->mutex);
+  state_->in_operation = true;
+}
+
 void SocketWatch::rearm() {
   std::shared_ptr<State> state = state_;
   const std::scoped_lock lock(state->mutex);
-  state->ready = false;
+  state->ready = state->in_operation = false;
   state->arm(State::Wait::wait_read);
 }
 

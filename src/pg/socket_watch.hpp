@@ -26,6 +26,8 @@ class SocketWatch {
   Task<> suspend_until_event(bool for_writing);
   /// Of the last wait: false when it ended by cancellation or `detach()`.
   bool woken_by_event() const;
+  /// Before an operation: what arrives from now on is its answer.
+  void begin_operation();
   /// After an operation: asks for the next event, which goes to the idle handler.
   void rearm();
   /// Called when the socket becomes readable while nobody waits, on the watch's executor or while `rearm` runs; null:

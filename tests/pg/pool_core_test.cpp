@@ -111,7 +111,8 @@ class PoolCoreTest : public testing::Test {
   }
   void clean_ends(bool usable) {
     PoolSlot* const slot = pop(cleaning_);
-    act([&](PoolActions& actions) { core_->cleaned(slot, usable, now(), actions); });
+    const auto how = usable ? PoolCore::Cleaned::reset : PoolCore::Cleaned::unusable;
+    act([&](PoolActions& actions) { core_->cleaned(slot, how, now(), actions); });
   }
   static bool served(const std::shared_ptr<PoolWaiter>& waiter) { return waiter->slot != nullptr; }
   static bool pending(const std::shared_ptr<PoolWaiter>& waiter) { return waiter->slot == nullptr && !waiter->error; }
@@ -246,7 +247,7 @@ TEST_F(PoolCoreTest, PoolScenario14_AndScenario16_CancellationAndHandoverExclude
   cancel(first);  // too late: the answer stands, and the first gives the connection on
   EXPECT_TRUE(served(first));
   EXPECT_FALSE(first->error);
-  core_->count_refused_by_waiter();
+  core_->refused(true, true);
   release(first->slot);
   EXPECT_EQ(second->slot, slot);
   EXPECT_EQ(core_->stats().cancelled, 1U);

@@ -1,0 +1,90 @@
+// The uncontended acquire and release allocate nothing: this program counts what its threads allocate.
+#include <cstdlib>
+#include <new>
+
+#include "integration/pg/pool_fixture.hpp"
+
+namespace {
+
+thread_local std::uint64_t allocations = 0;
+
+void* counted(std::size_t size) {
+  ++allocations;
+  if (void* const memory = std::malloc(size > 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+void* counted(std::size_t size, std::align_val_t alignment) {
+  ++allocations;
+  const auto step = static_cast<std::size_t>(alignment);
+  if (void* const memory = std::aligned_alloc(step, (size + step - 1) / step * step)) return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, alignment);
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted(size, alignment);
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+
+namespace opi::pg {
+namespace {
+
+class PoolAllocationTest : public PoolTest {};
+
+Task<std::uint64_t> allocations_of(DatabasePool* pool, int rounds) {
+  const std::uint64_t before = allocations;
+  for (int round = 0; round < rounds; ++round) {
+    const auto lease =
+        co_await pool->acquire({.deadline = {}, .task = "a task with a name that is longer than any small string"});
+    if (!lease) throw std::runtime_error("no connection");
+  }
+  co_return allocations - before;
+}
+
+TEST_F(PoolAllocationTest, TheUncontendedAcquireAndReleaseAllocateNothing) {
+  DatabasePool& pool = open(config(2, 2));
+  const std::uint64_t counted_before = allocations;
+  run(allocations_of(&pool, 10));  // the loop's own caches fill
+  EXPECT_GT(allocations, counted_before) << "nothing is being counted";
+  const std::uint64_t per_thousand = run([](DatabasePool* from) -> Task<std::uint64_t> {
+    co_await allocations_of(from, 10);
+    co_return co_await allocations_of(from, 1'000);
+  }(&pool));
+  EXPECT_EQ(per_thousand, 0U);
+}
+
+}  // namespace
+}  // namespace opi::pg
