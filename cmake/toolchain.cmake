@@ -27,6 +27,9 @@ if(OPI_SANITIZE)
   add_compile_options(-fsanitize=${OPI_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${OPI_SANITIZE})
 endif()
+if(OPI_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # the rooms tell the fuzzer which branches an input took
+endif()
 
 find_program(OPI_MOLD mold)
 if(OPI_MOLD)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "yaml/nearest.hpp"
@@ -47,9 +48,18 @@ class Checker {
   }
 
   void text(const Shape& shape, const Node& node, const std::string& path) {
+    if (shape.kind == ShapeKind::scalar) {
+      if (const auto number = node.as_number()) return scalar_number(shape, *number, node, path);
+    }
     const bool any_scalar = shape.kind == ShapeKind::scalar && node.is_scalar() && !node.is_null();
     if (!any_scalar && !node.as_string()) return wrong_type("string", node, path);
     of_format(*shape.format, node, path);
+  }
+
+  /// A number that stands for its text, as in "cpu: 0.5".
+  void scalar_number(const Shape& shape, double number, const Node& node, const std::string& path) {
+    if (!shape.not_negative || (number >= 0 && std::isfinite(number))) return;
+    problems_.add(node, path, fmt::format("{} is not valid: expected {}", yaml::shown(node.value), shape.format->what));
   }
 
   bool of_format(const Format& format, const Node& node, const std::string& path) {

@@ -18,7 +18,7 @@ ShapePointer storage() {
       optional("name", string_of(formats::label), "Of the volume."),
       required("type", word_of({"persistent", "ephemeral"}),
                "A claim that stays, or a directory that goes with its pod."),
-      optional("size", scalar_of(formats::quantity), "Of the volume."),
+      optional("size", quantity(), "Of the volume."),
       optional("mount-path", string_of(formats::absolute_path), "Where the container sees it."),
   }));
 }
@@ -48,12 +48,12 @@ ShapePointer environment_variables_shape() {
 
 ShapePointer resources_shape() {
   const ShapePointer amounts = record_of({
-      optional("cpu", scalar_of(formats::quantity), "Processor time."),
-      optional("memory", scalar_of(formats::quantity), "Memory."),
+      optional("cpu", quantity(), "Processor time."),
+      optional("memory", quantity(), "Memory."),
   });
   return record_of({
-      optional("cpu", scalar_of(formats::quantity), "Processor time."),
-      optional("memory", scalar_of(formats::quantity), "Memory."),
+      optional("cpu", quantity(), "Processor time."),
+      optional("memory", quantity(), "Memory."),
       optional("requests", amounts, "What is set aside.", layout_2026),
       optional("limits", amounts, "What is the most.", layout_2026),
       optional("history", anything(), "Earlier values.", layout_2026),

@@ -50,9 +50,10 @@ class Writer {
     switch (shape.kind) {
       case ShapeKind::string: return formatted(typed("string"), *shape.format);
       case ShapeKind::scalar: {
-        // A pattern binds strings only: of a number the parser checks the text, which no schema sees.
+        // Pattern and lengths bind strings, the minimum numbers.
         json::object schema = formatted({}, *shape.format);
         schema["type"] = json::array{"string", "number"};
+        if (shape.not_negative) schema["minimum"] = 0;
         if (shape.format->matches("true")) schema["type"] = json::array{"string", "number", "boolean"};
         return schema;
       }

@@ -25,7 +25,7 @@ ShapePointer database_config() {
                "A database on the shared server, or a server of the project's own."),
       optional("image", string_of(formats::image), "Own server: its image."),
       optional("instances", integer_of(1, 100), "Own server: how many instances."),
-      optional("storage", choice_of({scalar_of(formats::quantity), open_record_of({})}), "Own server: its storage."),
+      optional("storage", choice_of({quantity(), open_record_of({})}), "Own server: its storage."),
       optional("resources", resources_shape(), "Own server: its resources."),
       optional("privileges", list_of(string_of(formats::line)), "Own server: privileges of the user; not acted on."),
       optional("postInitSQL", list_of(string_of(formats::text)),
@@ -46,7 +46,7 @@ ShapePointer component_database_config() {
 ShapePointer storage_config() {
   return open_record_of({
       optional("name", string_of(formats::label), "Of the volume."),
-      optional("size", scalar_of(formats::quantity), "Of the volume."),
+      optional("size", quantity(), "Of the volume."),
       optional("mount-path", string_of(formats::absolute_path), "Where the container sees it."),
   });
 }

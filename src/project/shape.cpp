@@ -20,6 +20,9 @@ ShapePointer string_of(const Format& format) {
 ShapePointer scalar_of(const Format& format) {
   return make({.kind = ShapeKind::scalar, .format = &format});
 }
+ShapePointer quantity() {
+  return make({.kind = ShapeKind::scalar, .format = &formats::quantity, .not_negative = true});
+}
 ShapePointer word_of(std::vector<std::string> words) {
   return make({.kind = ShapeKind::word, .words = std::move(words)});
 }

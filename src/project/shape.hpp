@@ -67,10 +67,13 @@ struct Shape {
   bool open = false;                                             ///< record: other fields are kept too
   ShapePointer element = {};                                     ///< list, map
   std::vector<ShapePointer> choices = {};
+  bool not_negative = false;  ///< scalar: of its numbers; their text is not looked at
 };
 
 ShapePointer string_of(const Format& format);
 ShapePointer scalar_of(const Format& format);
+/// A scalar of formats::quantity, or a number that is not negative.
+ShapePointer quantity();
 ShapePointer word_of(std::vector<std::string> words);
 ShapePointer integer_of(std::int64_t least, std::int64_t most);
 ShapePointer boolean();
