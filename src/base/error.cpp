@@ -10,18 +10,15 @@ Handling Error::handling() const noexcept {
   switch (kind) {
     case ErrorKind::unavailable:
     case ErrorKind::timed_out:
-    case ErrorKind::exhausted:
-      return Handling::retry;
+    case ErrorKind::exhausted: return Handling::retry;
     case ErrorKind::cancelled:
-    case ErrorKind::closed:
-      return Handling::wait;
+    case ErrorKind::closed: return Handling::wait;
     case ErrorKind::invalid:
     case ErrorKind::not_found:
     case ErrorKind::conflict:
     case ErrorKind::denied:
     case ErrorKind::unsupported:
-    case ErrorKind::internal:
-      return Handling::needs_person;
+    case ErrorKind::internal: return Handling::needs_person;
   }
   return Handling::needs_person;
 }

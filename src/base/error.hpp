@@ -36,11 +36,11 @@ enum class Handling {
 /// A plain value, safe to copy and to pass between threads.
 struct Error {
   ErrorKind kind = ErrorKind::internal;
-  std::string message;              ///< one line: which object, what failed
-  std::string code = {};            ///< SQLSTATE, errno name or HTTP status, when there is one
-  Place place = {};                 ///< where in an input, when it is about one
+  std::string message;                   ///< one line: which object, what failed
+  std::string code = {};                 ///< SQLSTATE, errno name or HTTP status, when there is one
+  Place place = {};                      ///< where in an input, when it is about one
   std::vector<std::string> causes = {};  ///< why, nearest first
-  std::string remedy = {};          ///< what to do, when we know
+  std::string remedy = {};               ///< what to do, when we know
 
   /// The kind decides, unless `handling_override` was set by who knew better.
   Handling handling() const noexcept;

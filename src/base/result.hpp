@@ -19,6 +19,8 @@ inline std::unexpected<Error> failure(ErrorKind kind, std::string message) {
 }
 
 /// Wraps an Error that is passed on.
-inline std::unexpected<Error> failure(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> failure(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 }  // namespace opi

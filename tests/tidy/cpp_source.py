@@ -25,6 +25,12 @@ def code_of(text):
     return TOKEN.sub(_blank, text)
 
 
+def literals_of(text):
+    """For every line the columns (from 0) that are inside a string literal."""
+    marked = TOKEN.sub(lambda m: m.group(0) if m.group(0).startswith("/") else re.sub(r'[^\n]', "\0", m.group(0)), text)
+    return [{column for column, character in enumerate(line) if character == "\0"} for line in marked.split("\n")]
+
+
 def line_of(text, offset):
     return text.count("\n", 0, offset) + 1
 

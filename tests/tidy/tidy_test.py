@@ -100,6 +100,8 @@ GOOD = [
     ("tests/support/server.cpp", "PQfinish(connection);\n"),
     ("tests/pg/pool_test.cpp", "timer.sleep(3); co_await aio::sleep_for(10ms);\n"),
     ("src/pg/pool.cpp", "// " + "x" * 117 + "\n"),
+    ("src/pg/pool.cpp", 'f("' + "x" * 130 + '");\n'),
+    ("src/pg/pool.cpp", 'f(R"(\n' + "x" * 130 + '\n)");\n'),
     ("docs/manual.md", "`$HOME/work/main`, https://example.org/root/x, /usr/lib/postgresql\n"),
 ]
 
