@@ -187,6 +187,7 @@ constexpr std::array sayings{
     Saying{"No space left on device", ErrorKind::exhausted},
     Saying{"Read-only file system", ErrorKind::exhausted},
     Saying{"Host key verification failed", ErrorKind::denied},
+    Saying{"repository not exported", ErrorKind::not_found},  // before "access denied", with which it is said
     Saying{"Authentication failed", ErrorKind::denied},
     Saying{"could not read Username", ErrorKind::denied},
     Saying{"could not read Password", ErrorKind::denied},
@@ -196,7 +197,6 @@ constexpr std::array sayings{
     Saying{"returned error: 403", ErrorKind::denied},
     Saying{"SSL certificate problem", ErrorKind::denied},
     Saying{"does not appear to be a git repository", ErrorKind::not_found},
-    Saying{"repository not exported", ErrorKind::not_found},
     Saying{"Repository not found", ErrorKind::not_found},
     Saying{"does not exist", ErrorKind::not_found},
     Saying{"' not found", ErrorKind::not_found},
@@ -220,6 +220,21 @@ std::string_view telling_line(std::string_view text) {
 }
 
 }  // namespace
+
+bool looks_damaged(const Error& error) noexcept {
+  static constexpr std::array<std::string_view, 9> signs{"not a git repository",
+                                                         "bad object",
+                                                         "object file",
+                                                         "corrupt",
+                                                         "unable to read",
+                                                         "missing blob",
+                                                         "missing tree",
+                                                         "bad config",
+                                                         "did not send all necessary objects"};
+  return std::ranges::any_of(error.causes, [](const std::string& cause) {
+    return std::ranges::any_of(signs, [&](std::string_view sign) { return cause.contains(sign); });
+  });
+}
 
 Error classify(const std::string& what, int exit_code, const std::string& error_output, bool network) {
   Error error(network ? ErrorKind::unavailable : ErrorKind::internal, what);

@@ -35,6 +35,9 @@ Result<std::vector<SecretString>> credentials_of(const MirrorSettings& settings,
 /// line. `network` decides what an unknown failure is: unavailable or internal.
 Error classify(const std::string& what, int exit_code, const std::string& error_output, bool network);
 
+/// Does git complain of our mirror rather than of the remote?
+bool looks_damaged(const Error& error) noexcept;
+
 /// Printable, at most `most` bytes, line breaks as spaces.
 std::string clean_line(std::string_view text, std::size_t most);
 

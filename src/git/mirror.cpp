@@ -18,7 +18,6 @@ namespace opi::git {
 namespace {
 
 constexpr std::string_view mirrored_ref = "refs/opi/head";
-constexpr std::uint64_t fetches_between_packing = 64;
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
@@ -131,6 +130,20 @@ Task<Result<Head>> Mirror::remote_head(SteadyTime deadline) {
 }
 
 Task<Result<Snapshot>> Mirror::fetch(SteadyTime deadline) {
+  auto snapshot = co_await fetch_once(deadline);
+  if (snapshot || !looks_damaged(snapshot.error())) co_return snapshot;
+  discard(snapshot.error());
+  co_return co_await fetch_once(deadline);
+}
+
+void Mirror::discard(const Error& reason) {
+  log_.warn(settings_.name, fmt::format("the mirror is damaged and made anew: {}", reason.to_string()));
+  std::error_code ignored;  // what could not be removed shows in the next attempt
+  std::filesystem::remove_all(repository_, ignored);
+  prepared_ = false;
+}
+
+Task<Result<Snapshot>> Mirror::fetch_once(SteadyTime deadline) {
   if (auto ready = co_await prepare(deadline); !ready) co_return failure(std::move(ready).error());
   forget_stale_locks();
   ++statistics_.fetch;
@@ -150,7 +163,7 @@ Task<Result<Snapshot>> Mirror::fetch(SteadyTime deadline) {
     co_return failure(std::move(fetched).error());
   }
   auto snapshot = co_await list(deadline);
-  if (snapshot && statistics_.fetch % fetches_between_packing == 0) co_await tidy_up(deadline);
+  if (snapshot && settings_.pack_after > 0 && statistics_.fetch % settings_.pack_after == 0) co_await tidy_up(deadline);
   co_return snapshot;
 }
 
@@ -197,8 +210,13 @@ Task<Result<std::vector<std::string>>> Mirror::read_blobs(std::vector<FileBlob> 
   }
   ++statistics_.local;
   auto output = co_await git(std::move(run), deadline);
-  if (!output) co_return failure(std::move(output).error());
-  co_return parse_batch(*std::move(output), files);
+  if (!output) {
+    if (looks_damaged(output.error())) discard(output.error());
+    co_return failure(std::move(output).error());
+  }
+  auto contents = parse_batch(*std::move(output), files);
+  if (!contents) discard(contents.error());
+  co_return contents;
 }
 
 }  // namespace opi::git

@@ -53,6 +53,7 @@ struct MirrorSettings {
   std::string proxy = {};    ///< for http and https; empty: none
   MirrorLimits limits = {};
   std::chrono::seconds low_speed_time{20};    ///< http: a transfer slower than 1 kB/s for so long ends
+  std::uint64_t pack_after = 64;              ///< fetches, after which what is unreachable is pruned
   std::chrono::milliseconds kill_grace{300};  ///< between SIGTERM and SIGKILL to the child's group
 };
 
@@ -113,7 +114,8 @@ class Mirror {
 
   /// Asks the remote once, with one `git ls-remote`.
   Task<Result<Head>> remote_head(SteadyTime deadline);
-  /// Fetches the branch with depth 1 and lists its matching files. History that was rewritten needs no special care.
+  /// Fetches the branch with depth 1 and lists its matching files. History that was rewritten needs no special care; a
+  /// mirror that is found damaged is thrown away and made anew, once.
   Task<Result<Snapshot>> fetch(SteadyTime deadline);
   /// The contents of `files`, in order, with one `git cat-file --batch`; no network. The caller bounds the sum of
   /// sizes.
@@ -125,9 +127,11 @@ class Mirror {
  private:
   struct Run;
   Task<Result<>> prepare(SteadyTime deadline);
+  Task<Result<Snapshot>> fetch_once(SteadyTime deadline);
   Task<Result<Snapshot>> list(SteadyTime deadline);
   Task<Result<std::string>> git(Run run, SteadyTime deadline);
   Task<> tidy_up(SteadyTime deadline);
+  void discard(const Error& reason);
   void forget_stale_locks() const noexcept;
 
   MirrorSettings settings_;

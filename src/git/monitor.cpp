@@ -48,6 +48,8 @@ Task<Result<T>> guarded(Task<Result<T>> task) {
     co_return failure(ErrorKind::internal, error.what());
   } catch (const std::exception& error) {
     co_return failure(ErrorKind::internal, error.what());
+  } catch (...) {
+    co_return failure(ErrorKind::internal, "an exception of unknown type");
   }
 }
 
@@ -178,7 +180,7 @@ void GitMonitor::Core::enter(MonitorState next) {
 
 Task<> GitMonitor::Core::follow() {
   for (;;) {
-    const auto outcome = co_await check();
+    const auto outcome = co_await guarded(check());
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
     note(outcome);
     const auto wait = next_wait(!outcome.has_value());
@@ -255,7 +257,10 @@ Task<Result<>> GitMonitor::Core::act(bool impatient) {
 Task<Result<>> GitMonitor::Core::offer(std::vector<FileBlob> present, std::vector<FileBlob> removed,
                                        std::vector<RejectedFile> rejected, bool last) {
   auto contents = co_await mirror.read_blobs(present, std::chrono::steady_clock::now() + read_deadline);
-  if (!contents) co_return failure(std::move(contents).error());
+  if (!contents) {
+    snapshot.reset();  // fetched again by the next check
+    co_return failure(std::move(contents).error());
+  }
   ChangeSet set{.commit = snapshot->commit,
                 .author = snapshot->author,
                 .committed = snapshot->committed,
@@ -314,7 +319,7 @@ void GitMonitor::Core::settle(const ChangeSet& offered, const std::vector<FileBl
 void GitMonitor::Core::note(const Result<>& outcome) {
   const auto now = std::chrono::steady_clock::now();
   if (outcome) {
-    const MonitorState next = snapshot->empty ? MonitorState::empty : MonitorState::following;
+    const MonitorState next = snapshot && snapshot->empty ? MonitorState::empty : MonitorState::following;
     if (state == MonitorState::unreachable)
       log.info(name(), fmt::format("reachable again after {:.1f} s and {} failed checks", seconds(now - *failing_since),
                                    errors_in_a_row));
@@ -338,6 +343,7 @@ void GitMonitor::Core::note(const Result<>& outcome) {
     ++status.checks;
     status.last_check = wall;
     if (outcome) status.last_success = wall;
+    if (errors_in_a_row != 0) ++status.checks_failed;
     status.errors_in_a_row = errors_in_a_row;
     status.last_error = outcome ? std::string() : outcome.error().to_string();
     if (outcome)

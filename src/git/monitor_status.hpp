@@ -48,7 +48,8 @@ struct MonitorStatus {
   std::size_t files = 0;  ///< matching files at last_head
   std::vector<WaitingFile> waiting;
   std::uint64_t checks = 0;
-  std::uint64_t change_sets = 0;  ///< handed to the handler
+  std::uint64_t checks_failed = 0;  ///< of these
+  std::uint64_t change_sets = 0;    ///< handed to the handler
   MirrorStatistics children;
 };
 

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <fstream>
 
+#include "aio/child_process.hpp"
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
 #include "support/run_coroutine.hpp"
@@ -226,6 +228,52 @@ TEST(Subprocess, a_hundred_at_once_keep_their_outputs_apart) {
     ASSERT_TRUE(results[i].has_value() && results[i]->has_value());
     EXPECT_EQ((*results[i])->output, std::to_string(i) + "\n");
   }
+}
+
+TEST(ChildProcess, dies_with_the_process_that_started_it) {
+  std::array<int, 2> pipe{-1, -1};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    asio::io_context context;
+    auto child =
+        ChildProcess::start(context.get_executor(), {.argv = {"sleep", "1000"}, .environment = {"PATH=/usr/bin:/bin"}});
+    const pid_t pid = child ? child->pid() : -1;
+    (void)!::write(pipe[1], &pid, sizeof pid);
+    ::kill(::getpid(), SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(parent, nullptr, 0), parent);
+  pid_t orphan = -1;
+  ASSERT_EQ(::read(pipe[0], &orphan, sizeof orphan), static_cast<ssize_t>(sizeof orphan));
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+  ASSERT_GT(orphan, 0);
+  struct Waiter {
+    static Task<bool> until_gone(pid_t pid) {
+      for (const auto last = in(20s); std::chrono::steady_clock::now() < last; co_await sleep_for(2ms))
+        if (gone(pid)) co_return true;
+      co_return false;
+    }
+  };
+  EXPECT_TRUE(run_coroutine(Waiter::until_gone(orphan)));
+}
+
+TEST(ChildProcess, end_lets_a_child_finish_on_the_first_signal) {
+  asio::io_context context;
+  auto child = ChildProcess::start(context.get_executor(),
+                                   {.argv = {"sh", "-c", "trap 'exit 7' INT; echo ready; while :; do sleep 0.05; done"},
+                                    .environment = {"PATH=/usr/bin:/bin"}});
+  ASSERT_TRUE(child) << child.error().to_string();
+  std::array<char, 6> ready{};
+  struct Reader {
+    static Task<std::size_t> read(ChildProcess* from, std::span<char> into) {
+      const auto [ec, size] =
+          co_await from->output().async_read_some(asio::buffer(into.data(), into.size()), as_result);
+      co_return ec ? 0 : size;
+    }
+  };
+  ASSERT_GT(run_coroutine(context, Reader::read(&*child, ready)), 0U);
+  EXPECT_EQ(run_coroutine(context, child->end(20s, SIGINT)), 7);
 }
 
 TEST(FindProgram, takes_the_first_on_the_path_and_never_the_working_directory) {
