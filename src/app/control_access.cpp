@@ -12,8 +12,8 @@ bool control_database_missing(const pg::DatabasePool& main) {
   return !stats.available && stats.last_sqlstate == pg::sqlstate::invalid_catalog_name;
 }
 
-Task<Result<>> make_control_database(asio::any_io_executor executor, pg::DatabasePools* pools, aio::BlockingPool* blocking,
-                                     Logger log, SteadyTime deadline) {
+Task<Result<>> make_control_database(asio::any_io_executor executor, pg::DatabasePools* pools,
+                                     aio::BlockingPool* blocking, Logger log, SteadyTime deadline) {
   auto main = pools->get("main");
   if (!main) co_return failure(std::move(main.error()));
   if (!control_database_missing(*main)) co_return Result<>{};
@@ -25,8 +25,8 @@ Task<Result<>> make_control_database(asio::any_io_executor executor, pg::Databas
 }
 
 Task<Result<store::PreparedStore>> prepare_control(asio::any_io_executor executor, pg::DatabasePools* pools,
-                                                   aio::BlockingPool* blocking, const secrets::PlatformKey* key, Logger log,
-                                                   SteadyTime deadline) {
+                                                   aio::BlockingPool* blocking, const secrets::PlatformKey* key,
+                                                   Logger log, SteadyTime deadline) {
   if (auto made = co_await make_control_database(executor, pools, blocking, log, deadline); !made) {
     co_return failure(std::move(made.error()));
   }

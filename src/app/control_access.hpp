@@ -18,12 +18,12 @@ bool control_database_missing(const pg::DatabasePool& main);
 
 /// Makes the control database when it is missing and dials `main` again; does nothing otherwise.
 /// Cancellation and errors: as store::ensure_control_database, and unavailable when `main` still cannot connect.
-Task<Result<>> make_control_database(asio::any_io_executor executor, pg::DatabasePools* pools, aio::BlockingPool* blocking,
-                                     Logger log, SteadyTime deadline);
+Task<Result<>> make_control_database(asio::any_io_executor executor, pg::DatabasePools* pools,
+                                     aio::BlockingPool* blocking, Logger log, SteadyTime deadline);
 
 /// The same, then migrations and the proof that `key` opens it. Idempotent. The borrowed objects outlive the call.
 Task<Result<store::PreparedStore>> prepare_control(asio::any_io_executor executor, pg::DatabasePools* pools,
-                                                   aio::BlockingPool* blocking, const secrets::PlatformKey* key, Logger log,
-                                                   SteadyTime deadline);
+                                                   aio::BlockingPool* blocking, const secrets::PlatformKey* key,
+                                                   Logger log, SteadyTime deadline);
 
 }  // namespace opi::app

@@ -472,8 +472,8 @@ std::vector<Field> fields_of(Settings& settings) {
   describe_http(list, settings);
   list.enter("provision");
   list.number("parallelism", settings.provision.parallelism, 1, 1'000, "Deployments worked on at the same time.");
-  list.duration("deep_interval", settings.provision.deep_interval, milliseconds{0},
-                "How often the inside of every database is looked at; 0: never.");
+  list.duration("resync_interval", settings.provision.resync_interval, milliseconds{0},
+                "How often the servers are observed again although no file has changed, so that drift is put right; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
   list.leave();
   list.enter("state");

@@ -1,0 +1,112 @@
+#include "cli/deployments.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+#include "cli/command_session.hpp"
+#include "cli/config.hpp"
+#include "cli/psql.hpp"
+#include "cli/report_text.hpp"
+#include "cli/steps.hpp"
+#include "provision/database_manager.hpp"
+
+namespace opi::cli {
+
+namespace {
+
+provision::Selection selection_of(const Arguments& arguments) {
+  return {.project = arguments.project, .deployment = arguments.deployment};
+}
+
+int complain(const Error& error) {
+  std::cerr << "opi: " << error.to_string() << '\n';
+  return exit_failed;
+}
+
+int plan_exit_code(const provision::Plan& plan) {
+  const auto counts = plan.counts();
+  if (counts.refused != 0 || counts.waiting != 0) return exit_failed;
+  return plan.empty() ? exit_done : exit_changes;
+}
+
+Task<int> plan(app::Services* services, Arguments arguments) {
+  auto planned = co_await services->databases().plan(selection_of(arguments));
+  if (!planned) co_return complain(planned.error());
+  std::cout << (arguments.json ? to_json(*planned) : to_text(*planned));
+  co_return plan_exit_code(*planned);
+}
+
+Task<int> apply(app::Services* services, Arguments arguments) {
+  auto report = co_await services->databases().apply(selection_of(arguments), command_cause());
+  if (!report) co_return complain(report.error());
+  std::cout << (arguments.json ? report_json(*report) : report_text(*report, colours_wanted(STDOUT_FILENO)));
+  co_return report_exit_code(*report);
+}
+
+Task<int> credentials(app::Services* services, Arguments arguments) {
+  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment);
+  if (!found) co_return complain(found.error());
+  const SecretString text = arguments.format == "env"    ? found->env()
+                            : arguments.format == "json" ? found->json()
+                                                         : found->uri();
+  std::cout << text.reveal();
+  if (!text.reveal().ends_with('\n')) std::cout << '\n';
+  co_return exit_done;
+}
+
+Task<int> psql(app::Services* services, Arguments arguments) {
+  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment);
+  if (!found) co_return complain(found.error());
+  const PsqlTarget target{.host = found->host(),
+                          .port = found->port(),
+                          .database = found->database,
+                          .user = found->user,
+                          .password = std::move(found->password)};
+  // On this thread: nothing else runs in this process meanwhile, and psql needs the terminal.
+  auto code = run_psql(target, arguments.rest);
+  if (!code) co_return complain(code.error());
+  co_return *code;
+}
+
+template <class Command>
+int with_session(const Arguments& arguments, const app::Environment& environment, SessionNeeds needs, Command command) {
+  auto settings = load_or_explain(arguments.config, environment, std::cerr);
+  if (!settings) return exit_configuration;
+  return run_session(std::move(*settings), needs,
+                     [arguments, command](app::Services* services) { return command(services, arguments); });
+}
+
+}  // namespace
+
+store::Cause command_cause() {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const char* user = ::getenv("USER");
+  return {.kind = "command",
+          .id = user != nullptr ? user : fmt::format("uid {}", ::getuid()),
+          .replica = fmt::format("{}/{}", host.data(), ::getpid())};
+}
+
+int run_plan(const Arguments& arguments, const app::Environment& environment) {
+  return with_session(arguments, environment, SessionNeeds::projects, plan);
+}
+
+int run_apply(const Arguments& arguments, const app::Environment& environment) {
+  return with_session(arguments, environment, SessionNeeds::projects, apply);
+}
+
+int run_credentials(const Arguments& arguments, const app::Environment& environment) {
+  return with_session(arguments, environment, SessionNeeds::control, credentials);
+}
+
+int run_psql_command(const Arguments& arguments, const app::Environment& environment) {
+  return with_session(arguments, environment, SessionNeeds::control, psql);
+}
+
+}  // namespace opi::cli

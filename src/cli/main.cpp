@@ -1,0 +1,49 @@
+// The program `opi`: one command, one exit code.
+#include <iostream>
+
+#include "app/settings_fields.hpp"
+#include "cli/arguments.hpp"
+#include "cli/config.hpp"
+#include "cli/deployments.hpp"
+#include "cli/schema.hpp"
+#include "cli/serve.hpp"
+#include "cli/validate.hpp"
+
+namespace {
+
+using opi::cli::Arguments;
+using opi::cli::Command;
+
+int run(const Arguments& arguments) {
+  const auto environment = opi::app::process_environment();
+  switch (arguments.command) {
+    case Command::serve: return opi::cli::run_serve(arguments.config, environment);
+    case Command::demo: return opi::cli::run_demo(arguments, environment);
+    case Command::plan: return opi::cli::run_plan(arguments, environment);
+    case Command::apply: return opi::cli::run_apply(arguments, environment);
+    case Command::credentials: return opi::cli::run_credentials(arguments, environment);
+    case Command::psql: return opi::cli::run_psql_command(arguments, environment);
+    case Command::validate:
+      return opi::cli::run_validate({.files = arguments.rest, .json = arguments.json}, std::cout, std::cerr);
+    case Command::schema: return opi::cli::run_schema(std::cout);
+    case Command::config_check: return opi::cli::run_config_check(arguments.config, environment, std::cout, std::cerr);
+    case Command::config_show:
+      return opi::cli::run_config_show(arguments.config, arguments.json, environment, std::cout, std::cerr);
+    case Command::config_manual: std::cout << opi::app::settings_manual(); return opi::cli::exit_done;
+  }
+  return opi::cli::exit_usage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto arguments = opi::cli::parse_arguments(argc, argv);
+    if (arguments) return run(*arguments);
+    (arguments.error().code == 0 ? std::cout : std::cerr) << arguments.error().text;
+    return arguments.error().code;
+  } catch (const std::exception& problem) {
+    std::cerr << "opi: internal error: " << problem.what() << '\n';
+    return opi::cli::exit_failed;
+  }
+}
