@@ -269,6 +269,7 @@ PostgresServer::PostgresServer(PostgresOptions options) : options_(std::move(opt
   std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", (cluster / "data").string(),
                                    (folder_ / "data").string()};
   run_to_end(copy, folder_ / "copy.log");
+  if (options_.tls) make_certificate();
   for (int attempt = 0;; ++attempt) {
     port_ = free_port();
     spawn_postgres();
@@ -302,6 +303,16 @@ void PostgresServer::fail(std::string_view what) const {
   throw std::runtime_error(std::string(what) + "\n" + log);
 }
 
+void PostgresServer::make_certificate() {
+  const std::string key = (folder_ / "server.key").string();
+  run_to_end({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+              "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+              certificate_path().string()},
+             folder_ / "openssl.log");
+  fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
+  give_to_server_user(key);
+}
+
 void PostgresServer::spawn_postgres() {
   std::vector<std::string> command = {postgres_program_directory() / "postgres", "-D", (folder_ / "data").string()};
   const auto set = [&command](const std::string& name, const std::string& value) {
@@ -318,6 +329,11 @@ void PostgresServer::spawn_postgres() {
   set("max_wal_senders", "0");
   set("log_statement", "all");
   set("log_line_prefix", "%m [%p] %q%u@%d ");
+  if (options_.tls) {
+    set("ssl", "on");
+    set("ssl_cert_file", certificate_path().string());
+    set("ssl_key_file", (folder_ / "server.key").string());
+  }
   for (const auto& [name, value] : options_.settings) set(name, value);
   pid_ = spawn(as_server_user(std::move(command)), -1, log_path());
   pidfd_ = open_pidfd(pid_);

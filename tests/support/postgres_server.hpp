@@ -19,6 +19,8 @@ namespace opi::test {
 /// What a test wants of its server.
 struct PostgresOptions {
   int max_connections = 60;
+  /// Offers TLS with a certificate of its own for "localhost", signed by itself: `certificate_path()`.
+  bool tls = false;
   /// Further settings, as `postgres -c name=value` takes them.
   std::vector<std::pair<std::string, std::string>> settings = {};
 };
@@ -52,6 +54,8 @@ class PostgresServer {
   std::string superuser() const { return "postgres"; }
   const std::string& password() const noexcept { return password_; }
   std::filesystem::path log_path() const { return folder_ / "server.log"; }
+  /// With PostgresOptions::tls: what verifies this server.
+  std::filesystem::path certificate_path() const { return folder_ / "server.crt"; }
   /// Everything the server has logged so far; statements are logged (except those of the functions below).
   std::string log_text() const;
   /// The process of the server; 0 when stopped.
@@ -74,6 +78,7 @@ class PostgresServer {
   void restart(PostgresStop how = PostgresStop::fast);
 
  private:
+  void make_certificate();
   void spawn_postgres();
   bool wait_until_ready();
   [[noreturn]] void fail(std::string_view what) const;
