@@ -4,9 +4,11 @@
 
 #include <boost/json.hpp>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <istream>
+#include <map>
 #include <ostream>
 #include <set>
 #include <string_view>
