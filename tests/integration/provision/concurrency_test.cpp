@@ -20,6 +20,8 @@ class Concurrency : public ProvisionTest {
     auto config = pool_config();
     config.pool.max = 5;
     more_pools_.push_back(std::make_unique<pg::DatabasePool>(io_.get_executor(), config, blocking_, Logger{}));
+    auto started = await(more_pools_.back()->start(in(20s)));
+    if (!started) throw std::runtime_error(started.error().to_string());
     more_managers_.push_back(std::make_unique<DatabaseManager>(projects_, *more_pools_.back(), settings(), tools()));
     return *more_managers_.back();
   }
