@@ -175,6 +175,8 @@ Keywords connection_keywords(const ServerSettings& server, const HostPort& host)
       {"keepalives_idle", "60"},
       {"keepalives_interval", "10"},
       {"keepalives_count", "3"},
+      {"tcp_user_timeout",
+       "30000"},  // a peer that acknowledges nothing for so long is gone; bounds cancel requests too
   };
   const bool verifies = server.tls == TlsMode::verify_ca || server.tls == TlsMode::verify_full;
   if (!server.tls_ca_file.empty()) {

@@ -21,9 +21,33 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
     bool& armed = what == Wait::wait_read ? read_armed : write_armed;
     if (armed || detached) return;
     armed = true;
-    descriptor.async_wait(what, [state = shared_from_this(), what](const boost::system::error_code& error) {
-      state->event(what, !error);
-    });
+    descriptor.async_wait(what, PendingEvent(shared_from_this(), what));
+  }
+
+  /// On the reactor's list. Destroyed there without having run (the event loop is being torn down), it drops the
+  /// coroutine that waits: the coroutine holds the connection that holds us, and nobody else would ever break that
+  /// circle.
+  class PendingEvent {
+   public:
+    PendingEvent(std::shared_ptr<State> state, Wait what) noexcept : state_(std::move(state)), what_(what) {}
+    PendingEvent(PendingEvent&&) noexcept = default;
+    PendingEvent& operator=(PendingEvent&&) = delete;
+    PendingEvent(const PendingEvent&) = delete;
+    PendingEvent& operator=(const PendingEvent&) = delete;
+    ~PendingEvent() {
+      if (state_) state_->drop_waiter();
+    }
+    void operator()(const boost::system::error_code& error) { std::exchange(state_, nullptr)->event(what_, !error); }
+
+   private:
+    std::shared_ptr<State> state_;
+    Wait what_;
+  };
+
+  void drop_waiter() {
+    Resumption dropped;
+    const std::scoped_lock lock(mutex);
+    dropped = std::exchange(waiter, {});
   }
 
   void event(Wait what, bool happened) {

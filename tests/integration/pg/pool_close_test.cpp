@@ -101,6 +101,25 @@ TEST_F(PoolCloseTest, PoolScenario77_ALeaseMayOutliveItsPool) {
   EXPECT_TRUE(eventually([&] { return backends() == 0; }));
 }
 
+Task<> use_for_long(DatabasePool* pool) {
+  auto lease = co_await pool->acquire();
+  if (lease) co_await (*lease)->query("SELECT pg_sleep(0.3)");
+}
+
+TEST_F(PoolCloseTest, PoolScenario77_ALoopDestroyedWithAQueryInFlightLeavesNothingBehind) {
+  {
+    asio::io_context other;
+    DatabasePool pool(other.get_executor(), config(1, 1), blocking_, Logger());
+    ASSERT_TRUE(test::run_coroutine(other, pool.start(in(10s))));
+    asio::co_spawn(other, use_for_long(&pool), [](std::exception_ptr) {});
+    other.restart();
+    other.poll();
+    ASSERT_EQ(pool.stats().used, 1U);
+    EXPECT_FALSE(test::run_coroutine(other, pool.close(in(1ms))));
+  }
+  EXPECT_TRUE(eventually([&] { return backends() == 0; })) << "the socket was never closed";
+}
+
 TEST_F(PoolCloseTest, PoolScenario78_CloseDuringStart) {
   DatabasePool& pool = make(config(5, 5));
   std::optional<bool> started;
