@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <future>
@@ -51,6 +52,7 @@ class TcpServerTest : public ::testing::Test {
   }
   ~TcpServerTest() override {
     EXPECT_TRUE(stop().has_value());
+    work_.reset();
     thread_.join();
   }
 
@@ -64,6 +66,7 @@ class TcpServerTest : public ::testing::Test {
 
   Source source_;
   asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};  // also after a stop
   std::unique_ptr<Server> server_;
   const Server* self_ = nullptr;
   std::uint16_t port_ = 0;
