@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "aio/task_scope.hpp"
+#include "aio/with_deadline.hpp"
 #include "provision/observe.hpp"
 
 namespace opi::provision {
@@ -45,6 +46,15 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
   return report;
 }
 
+constexpr std::chrono::seconds flow_grace{5};  ///< what waits within a flow has the flow's own deadline and says more
+
+/// A cancelled flow as an error, which is how `with_deadline` knows that it was the deadline.
+Task<Result<DeploymentReport>> bounded(DeploymentFlow* flow) {
+  auto report = co_await flow->run();
+  if (report.error && report.error->kind == ErrorKind::cancelled) co_return failure(*std::move(report.error));
+  co_return report;
+}
+
 DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
   DeploymentReport report{.project = desired.project,
                           .deployment = desired.deployment,
@@ -76,7 +86,11 @@ struct DatabaseManager::Estate {
 struct DatabaseManager::Work {
   explicit Work(const asio::any_io_executor& executor) : ended(executor, SteadyTime::max()) {}
 
-  std::vector<DesiredDeployment> queue;
+  struct Item {
+    DesiredDeployment desired;
+    bool look_deep = false;
+  };
+  std::vector<Item> queue;
   std::size_t next = 0;
   std::size_t workers = 0;
   store::Cause cause;
@@ -152,11 +166,23 @@ Task<> DatabaseManager::observe_further(Estate* estate) {
   }
 }
 
-/// For a plan that is shown: the inside of one database, when it can be had.
+/// Each database at its own time, so that a thousand that were made together are not entered together.
+bool DatabaseManager::deep_look_is_due(const store::InventoryEntry* known) const {
+  if (settings_.deep_interval.count() == 0 || known == nullptr || !known->deployment.ready_at) return false;
+  const auto spread = std::hash<std::string>{}(known->deployment.stamp) % 1'000;
+  const auto interval = settings_.deep_interval - settings_.deep_interval * static_cast<std::int64_t>(spread) / 5'000;
+  return known->deployment.deep_look_at.value_or(known->deployment.created_at) + interval <= SystemClock().wall();
+}
+
+/// For a plan that is shown: the inside of one database, when it is ours and can be had.
 Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* estate,
                                                                  const DesiredDeployment* wanted) {
   const auto* known = estate->inventory.find(wanted->project, wanted->deployment);
-  if (!needs_inside_look(*wanted, *estate->server(wanted->pool), known)) co_return std::nullopt;
+  const auto* server = estate->server(wanted->pool);
+  const auto* database = server->database(wanted->names.base);
+  const bool due = database != nullptr && database->allow_connections && deep_look_is_due(known);
+  if (!due && !needs_inside_look(*wanted, *server, known)) co_return std::nullopt;
+  if (plan_one(*estate, *wanted, nullptr).refusal) co_return std::nullopt;  // not ours: not entered
   const bool further = wanted->pool != "main";
   auto settings = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
   settings.database = wanted->names.base;
@@ -171,28 +197,36 @@ Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* e
   co_return *std::move(inside);
 }
 
+DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDeployment& wanted,
+                                         const ObservedInside* inside) const {
+  static const ObservedServer nothing;
+  const auto* server = estate.server(wanted.pool);
+  if (server == nullptr && !wanted.refusal) {
+    DeploymentPlan waiting{.project = wanted.project,
+                           .deployment = wanted.deployment,
+                           .namespace_ = wanted.namespace_,
+                           .database = wanted.names.base,
+                           .pool = wanted.pool};
+    waiting.waiting = estate.servers.at(wanted.pool).error();
+    return waiting;
+  }
+  const auto found = std::ranges::find(estate.inventory.servers, wanted.pool, &store::ServerRecord::pool);
+  PlanInput input{.desired = wanted,
+                  .server = server == nullptr ? nothing : *server,
+                  .known = estate.inventory.find(wanted.project, wanted.deployment),
+                  .inside = inside};
+  if (found != estate.inventory.servers.end()) input.server_id = found->id;
+  return plan_deployment(input);
+}
+
 Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool with_kept) {
   Plan plan;
   plan.deployments.reserve(estate->desired.size());
   for (const auto& wanted : estate->desired) {
-    const auto* server = estate->server(wanted.pool);
-    if (server == nullptr && !wanted.refusal) {
-      DeploymentPlan waiting{.project = wanted.project,
-                             .deployment = wanted.deployment,
-                             .namespace_ = wanted.namespace_,
-                             .database = wanted.names.base,
-                             .pool = wanted.pool};
-      waiting.waiting = estate->servers.at(wanted.pool).error();
-      plan.deployments.push_back(std::move(waiting));
-      continue;
-    }
     std::optional<ObservedInside> inside;
-    if (look && !wanted.refusal) inside = co_await look_inside(estate, &wanted);
-    static const ObservedServer nothing;
-    plan.deployments.push_back(plan_deployment({.desired = wanted,
-                                                .server = server == nullptr ? nothing : *server,
-                                                .known = estate->inventory.find(wanted.project, wanted.deployment),
-                                                .inside = inside ? &*inside : nullptr}));
+    if (look && !wanted.refusal && estate->server(wanted.pool) != nullptr)
+      inside = co_await look_inside(estate, &wanted);
+    plan.deployments.push_back(plan_one(*estate, wanted, inside ? &*inside : nullptr));
   }
   if (with_kept) {
     std::vector<std::string> broken;
@@ -221,12 +255,17 @@ FlowTools DatabaseManager::flow_tools() {
           .on_step = tools_.on_step};
 }
 
-Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause) {
+/// A flow's deadline holds also when a server stops answering in the middle: the flow is told, and ends.
+Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, bool look_deep) {
   const auto tools = flow_tools();
+  const auto deadline = now() + settings_.deadline;
   std::string broken;
   try {
-    DeploymentFlow flow(&tools, wanted, std::move(cause), now() + settings_.deadline);
-    co_return co_await flow.run();
+    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, look_deep);
+    auto report = co_await aio::with_deadline(bounded(&flow), deadline + flow_grace,
+                                              fmt::format("{}: not done within its deadline", wanted.title()));
+    if (report) co_return *std::move(report);
+    co_return failed_report(wanted, std::move(report.error()));
   } catch (const std::exception& exception) {
     broken = exception.what();
   }
@@ -237,8 +276,8 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
 
 Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
-    auto wanted = work->queue[work->next++];
-    auto report = co_await run_flow(std::move(wanted), work->cause);
+    auto item = std::move(work->queue[work->next++]);
+    auto report = co_await run_flow(std::move(item.desired), work->cause, item.look_deep);
     if (report.error)
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
@@ -306,8 +345,10 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
   ApplyReport report;
   for (std::size_t i = 0; i < estate->desired.size(); ++i) {
     const auto& planned = plan->deployments[i];
-    if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record)) {
-      work->queue.push_back(estate->desired[i]);
+    const auto& wanted = estate->desired[i];
+    const bool deep = deep_look_is_due(estate->inventory.find(wanted.project, wanted.deployment));
+    if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record || deep)) {
+      work->queue.push_back({wanted, deep});
       continue;
     }
     auto settled = report_of(planned);

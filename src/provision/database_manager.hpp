@@ -34,6 +34,9 @@ struct ManagerSettings {
   std::uint32_t parallelism = 4;  ///< deployments worked on at the same time, each on its own lease
   std::chrono::milliseconds deadline{
       120'000};  ///< of one deployment's flow, its waiting for a lease and for locks included
+  /// The inside of each database is looked at that often though nothing asks for it, spread over a fifth of the time;
+  /// 0: never.
+  std::chrono::milliseconds deep_interval{0};
   std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
 };
 
@@ -98,10 +101,12 @@ class DatabaseManager {
   Task<> observe_further(Estate* estate);
   Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside, bool with_kept);
   Task<std::optional<ObservedInside>> look_inside(const Estate* estate, const DesiredDeployment* wanted);
+  DeploymentPlan plan_one(const Estate& estate, const DesiredDeployment& wanted, const ObservedInside* inside) const;
   Task<Result<>> update_sources(const Estate* estate, const Plan* plan);
   Task<> run_flows(std::shared_ptr<Work> work);
   Task<> worker(std::shared_ptr<Work> work);
-  Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause);
+  Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, bool look_deep = false);
+  bool deep_look_is_due(const store::InventoryEntry* known) const;
   FlowTools flow_tools();
 
   ProjectManager& projects_;

@@ -45,11 +45,15 @@ std::vector<std::string> names_of(const DesiredDeployment& desired) {
 }  // namespace
 
 DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause,
-                               SteadyTime deadline)
-    : tools_(tools), desired_(std::move(desired)), cause_(std::move(cause)), deadline_(deadline) {}
+                               SteadyTime deadline, bool look_deep)
+    : tools_(tools),
+      desired_(std::move(desired)),
+      cause_(std::move(cause)),
+      deadline_(deadline),
+      look_deep_(look_deep) {}
 
 PlanInput DeploymentFlow::input() const {
-  return {.desired = desired_, .server = observed_, .known = known_ ? &*known_ : nullptr};
+  return {.desired = desired_, .server = observed_, .known = known_ ? &*known_ : nullptr, .server_id = server_id_};
 }
 pg::DatabasePool& DeploymentFlow::pool() const {
   return *pool_;
@@ -203,7 +207,8 @@ Task<Result<>> DeploymentFlow::attempt() {
   auto looked = co_await look();
   if (!looked) co_return looked;
   const auto preview = plan_deployment(input());
-  if (refused(preview) || (preview.actions.empty() && !preview.to_record)) co_return Result<>{};
+  const bool nothing = preview.actions.empty() && !preview.to_record && !look_deep_;
+  if (refused(preview) || nothing) co_return Result<>{};
   first_time_ = preview.first_time;
   using Part = Task<Result<>> (DeploymentFlow::*)();
   for (const Part part : {&DeploymentFlow::journal, &DeploymentFlow::do_server_part, &DeploymentFlow::do_inside_part,
@@ -299,10 +304,7 @@ Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, const std:
                                  .desired = desired_,
                                  .stamp = stamp.to_comment(),
                                  .verifier = credential_ ? credential_->verifier : ""};
-  const auto began = now();
-  auto done = co_await begin_batch(connection, session_settings() + batch_text(actions, context));
-  note_history(actions, done, began);
-  co_return done;
+  co_return co_await begin_batch(connection, session_settings() + batch_text(actions, context));
 }
 
 Task<Result<>> DeploymentFlow::commit_stage(pg::Connection* connection, std::string_view name) {
@@ -319,17 +321,15 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
   }
   if (actions.empty()) co_return Result<>{};
   if (stage == Stage::create_database) co_return co_await create_database(actions);
+  const auto began = now();
   auto done = co_await open_stage(connection, actions);
-  if (!done) co_return done;
-  if (stage == Stage::database) {
-    auto closed = co_await check_closed_to_public();
-    if (!closed) {
-      co_await rollback_batch(connection);
-      co_return closed;
-    }
+  if (done && stage == Stage::database) {
+    done = co_await check_closed_to_public();
+    if (!done) co_await rollback_batch(connection);
   }
   static constexpr std::string_view names[] = {"roles", "database created", "database", "inside", "logins", "verified"};
-  done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
+  if (done) done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
+  note_history(actions, done, began);
   if (done) actions_done_ += actions.size();
   co_return done;
 }
@@ -377,7 +377,9 @@ Task<Result<>> DeploymentFlow::do_server_part() {
 Task<Result<>> DeploymentFlow::do_inside_part() {
   const auto* database = observed_.database(desired_.names.base);
   const bool fresh = database == nullptr || (!database->allow_connections && first_time_);
-  if (!fresh && !needs_inside_look(desired_, observed_, &*known_)) co_return Result<>{};
+  const bool enterable = database != nullptr && database->allow_connections;
+  const bool look = needs_inside_look(desired_, observed_, &*known_) || (look_deep_ && enterable);
+  if (!fresh && !look) co_return Result<>{};
   auto settings = pool().config().server;
   settings.database = desired_.names.base;
   auto executor = co_await asio::this_coro::executor;
@@ -396,26 +398,31 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   if (!observed) co_return failure(std::move(observed.error()));
   DeploymentPlan plan{.first_time = first_time_};
   plan_inside_part(input(), *observed, plan);
-  if (plan.actions.empty()) {
-    static_cast<void>(refused(std::move(plan)));
-    co_return Result<>{};
+  const auto actions = plan.actions;
+  static_cast<void>(refused(std::move(plan)));  // for its notes
+  if (actions.empty()) co_return Result<>{};
+  const auto began = now();
+  auto done = co_await open_stage(inside, actions);
+  if (done) {
+    done = co_await check_inside(inside);
+    if (!done) co_await rollback_batch(inside);
   }
-  auto done = co_await open_stage(inside, plan.actions);
-  if (!done) co_return done;
-  // Read back before it counts.
-  auto after = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
-  DeploymentPlan left{.first_time = first_time_};
-  if (after) plan_inside_part(input(), *after, left);
-  if (!after || !left.actions.empty()) {
-    co_await rollback_batch(inside);
-    if (!after) co_return failure(std::move(after.error()));
-    co_return failure(ErrorKind::conflict,
-                      fmt::format("{} {} is still not as it should be: {}", left.actions.front().object,
-                                  left.actions.front().name, left.actions.front().detail));
-  }
-  done = co_await commit_stage(inside, "inside");
-  if (done) actions_done_ += plan.actions.size();
+  if (done) done = co_await commit_stage(inside, "inside");
+  note_history(actions, done, began);
+  if (done) actions_done_ += actions.size();
   co_return done;
+}
+
+/// Read back in the same transaction: nothing is left to do, or nothing of it happens.
+Task<Result<>> DeploymentFlow::check_inside(pg::Connection* inside) {
+  auto after = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  if (!after) co_return failure(std::move(after.error()));
+  DeploymentPlan left{.first_time = first_time_};
+  plan_inside_part(input(), *after, left);
+  if (left.actions.empty()) co_return Result<>{};
+  const auto& first = left.actions.front();
+  co_return failure(ErrorKind::conflict,
+                    fmt::format("{} {} is still not as it should be: {}", first.object, first.name, first.detail));
 }
 
 Task<Result<>> DeploymentFlow::do_login_part() {

@@ -52,7 +52,9 @@ struct FlowTools {
 /// it at the next suspension; what was done is continued by the next flow. Threading: one executor.
 class DeploymentFlow {
  public:
-  DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause, SteadyTime deadline);
+  /// `look_deep`: the inside of the database is looked at though nothing asks for it.
+  DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause, SteadyTime deadline,
+                 bool look_deep = false);
 
   /// Call once. Failures are in the report; exceptions are those of the step hook and of broken invariants.
   Task<DeploymentReport> run();
@@ -68,6 +70,7 @@ class DeploymentFlow {
   Task<Result<>> do_server_part();
   Task<Result<>> do_inside_part();
   Task<Result<>> do_inside_batch(pg::Connection* inside);
+  Task<Result<>> check_inside(pg::Connection* inside);
   Task<Result<>> do_login_part();
   Task<Result<>> prove();
   Task<Result<>> set_journaled_password();
@@ -95,6 +98,7 @@ class DeploymentFlow {
   DesiredDeployment desired_;
   store::Cause cause_;
   SteadyTime deadline_;
+  bool look_deep_;
 
   pg::DatabasePool* pool_ = nullptr;
   std::optional<store::LockedLease> control_;

@@ -72,8 +72,23 @@ std::optional<Error> foreign_objects(const PlanInput& input) {
       .with_remedy("rename the deployment, or remove that database if nobody needs it");
 }
 
+/// A database stays on the server that it was made on.
+std::optional<Error> moved(const PlanInput& input) {
+  if (input.known == nullptr || !input.server_id || input.known->deployment.server_id == *input.server_id) {
+    return std::nullopt;
+  }
+  const auto& from = input.known->deployment.pool;
+  return Error(ErrorKind::unsupported,
+               fmt::format("{}: its database lives on pool \"{}\"; moving it to \"{}\" is not supported yet",
+                           input.desired.title(), from, input.desired.pool))
+      .at(input.desired.place)
+      .with_remedy(fmt::format("name pool \"{}\" again", from))
+      .handled_by(Handling::needs_person);
+}
+
 std::optional<Error> refusal_of(const PlanInput& input) {
   if (input.desired.refusal) return input.desired.refusal;
+  if (auto elsewhere = moved(input)) return elsewhere;
   if (auto foreign = foreign_objects(input)) return foreign;
   if (input.desired.cloned && input.server.database(input.desired.names.base) == nullptr) {
     return Error(ErrorKind::unsupported,

@@ -125,6 +125,8 @@ struct PlanInput {
   const ObservedServer& server;
   const store::InventoryEntry* known = nullptr;  ///< null: never heard of
   const ObservedInside* inside = nullptr;        ///< null: not looked at
+  std::optional<std::int64_t> server_id =
+      {};  ///< of the server that the wanted pool leads to; empty: never used before
 };
 
 /// True when the inside of the deployment's database has to be looked at before planning: it exists, lets us in, and

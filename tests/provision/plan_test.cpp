@@ -278,6 +278,21 @@ TEST(Plan, AnAdminWithoutSuperuserGrantsItselfTheOwnerFirst) {
   EXPECT_THAT(kinds(plan_of(desired, server, &known, &inside)), ElementsAre(ActionKind::set_password));
 }
 
+TEST(Plan, ADeploymentThatNamesAnotherServerIsRefusedAndNotMadeThereEmpty) {
+  auto desired = shop_prod();
+  auto known = finished_entry(desired);
+  known.deployment.server_id = 1;
+  desired.pool = "analytics";
+  const auto server = empty_server();
+  const auto plan = plan_deployment({.desired = desired, .server = server, .known = &known, .server_id = 2});
+  ASSERT_TRUE(plan.refusal);
+  EXPECT_THAT(plan.refusal->message,
+              HasSubstr("lives on pool \"main\"; moving it to \"analytics\" is not supported yet"));
+  const auto there = finished_server();
+  EXPECT_FALSE(plan_deployment({.desired = desired, .server = there, .known = &known, .server_id = 1}).refusal)
+      << "another pool that leads to the same server";
+}
+
 TEST(Plan, ADatabaseThatSomebodyClosedStaysClosed) {
   const auto desired = shop_prod();
   const auto known = finished_entry(desired);

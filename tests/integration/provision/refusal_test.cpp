@@ -32,6 +32,13 @@ TEST_F(Refusal, AForeignDatabaseIsNotTouched) {
   EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname LIKE '" + shop_ + "%'"), "0");
 }
 
+TEST_F(Refusal, AForeignDatabaseIsNotEvenEnteredToPlan) {
+  execute("CREATE DATABASE " + base_);
+  declare(shop_, {"prod"});
+  EXPECT_EQ(plan(*manager_).counts().refused, 1U);
+  EXPECT_EQ(manager_->stats().tenant_connections, 0U);
+}
+
 TEST_F(Refusal, AForeignRoleIsNotTouched) {
   execute("CREATE ROLE " + base_ + "__a LOGIN PASSWORD 'theirs'");
   const auto before = query("SELECT rolpassword FROM pg_authid WHERE rolname = '" + base_ + "__a'");

@@ -72,6 +72,23 @@ TEST_F(Replay, AFreshProcessPlansNothingEither) {
   EXPECT_TRUE(plan(*other).empty());
 }
 
+TEST_F(Replay, TheInsideIsLookedAtAndPutRightWhenItsTimeHasCome) {
+  execute("REVOKE USAGE ON SCHEMA " + base_ + " FROM " + base_ + "_ro", base_);
+  auto settings = this->settings();
+  settings.deep_interval = 1h;
+  DatabaseManager patient(projects_, main(), settings, tools());
+  EXPECT_EQ(apply_all(patient).count(DeploymentOutcome::unchanged), 2U);
+  execute("UPDATE opi.deployments SET deep_look_at = now() - interval '2 hours'", control_);
+  EXPECT_THAT(to_text(plan(patient)), HasSubstr("USAGE to " + base_ + "_ro"));
+  const auto report = apply_all(patient);
+  EXPECT_EQ(report.count(DeploymentOutcome::changed), 1U);
+  EXPECT_EQ(report.count(DeploymentOutcome::unchanged), 1U);
+  EXPECT_EQ(query("SELECT has_schema_privilege('" + base_ + "_ro', '" + base_ + "', 'USAGE')", base_), "t");
+  const auto entered = patient.stats().tenant_connections;
+  apply_all(patient);
+  EXPECT_EQ(patient.stats().tenant_connections, entered) << "not again before its time";
+}
+
 TEST_F(Replay, ANewVersionOfAFileThatChangesNothingIsOnlyRecorded) {
   declare(shop_, {"prod", "staging"});
   const auto flows = manager_->stats().flows;
