@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "project/format.hpp"
 #include "project/naming.hpp"
+#include "secrets/age.hpp"
 #include "yaml/nearest.hpp"
 
 namespace opi::project {
@@ -28,6 +30,7 @@ class References {
     unique("repositories", "name");
     unique("remote-sources", "name");
     unique_strings(root_.find("clusters"), "clusters");
+    age_recipient();
     component_references();
     clusters_of_project();
     for (std::size_t i = 0; i < project_.deployments.size(); ++i) {
@@ -98,6 +101,15 @@ class References {
         fmt::format("{} is not {} ({}){}", shown(value.value), what, list,
                     near ? fmt::format("; did you mean \"{}\"?", *near) : ""));
     return false;
+  }
+
+  /// The shape looks at letters and length; a mistyped key shows in its checksum.
+  void age_recipient() {
+    const auto& key = project_.config.age_public_key;
+    if (!key || !formats::age_recipient.matches(key->value)) return;
+    if (!secrets::AgeRecipient::parse(key->value)) {
+      add(key->place, "config.age-public-key", "is mistyped: its checksum does not fit");
+    }
   }
 
   void component_references() {

@@ -10,8 +10,9 @@
 
 namespace opi::project {
 
-/// Reports every duplicate name, dangling reference, unknown cluster or pool, wrong namespace and colliding or overlong
-/// database name. Works on projects that failed check(), too: what is missing there is not reported again.
+/// Reports a mistyped age key, every duplicate name, dangling reference, unknown cluster or pool, wrong namespace and
+/// colliding or overlong database name. Works on projects that failed check(), too: what is missing there is not
+/// reported again.
 void check_references(const Project& project, const yaml::Node& root, Layouts layout, const ParseContext& context,
                       yaml::Problems& problems);
 
