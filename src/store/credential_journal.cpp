@@ -14,6 +14,11 @@ namespace {
 
 constexpr int begin_tries_max = 20;
 
+constexpr const char* insert_sql = R"(WITH {}
+INSERT INTO opi.credentials (deployment_id, slot, login, generation, sealed, sealed_to, verifier)
+SELECT $1::bigint, $2::opi.login_slot, $3, $4::integer, $5::bytea, $6, $7 FROM durable
+ON CONFLICT DO NOTHING RETURNING id, {})";
+
 // Every part sees the table as it was before. One unknown id, or one that is retired already, and nothing is moved.
 constexpr const char* advance_sql = R"(WITH {},
 wanted AS MATERIALIZED (
@@ -89,18 +94,18 @@ Result<Credential> make_credential(const secrets::PlatformKey& key, LoginRef log
   return credential;
 }
 
-/// Writes a new generation down; false when somebody else did so first.
-Task<Result<bool>> insert_intent(pg::Connection* connection, const Credential* credential) {
+/// Writes a new generation down and completes it; false when somebody else did so first.
+Task<Result<bool>> insert_intent(pg::Connection* connection, Credential* credential) {
   const auto rows = co_await connection->query(
-      fmt::format(
-          "WITH {} INSERT INTO opi.credentials (deployment_id, slot, login, generation, sealed, sealed_to, verifier) "
-          "SELECT $1::bigint, $2::opi.login_slot, $3, $4::integer, $5::bytea, $6, $7 FROM durable "
-          "ON CONFLICT DO NOTHING RETURNING id",
-          durable_cte),
+      fmt::format(insert_sql, durable_cte, microseconds("created_at")),
       {credential->login.deployment_id, to_string(credential->login.slot), credential->login.login,
        credential->generation, bytes_param(credential->sealed), credential->sealed_to, credential->verifier});
   if (!rows) co_return failure(rows.error());
-  co_return !rows->empty();
+  if (rows->empty()) co_return false;
+  RowReader reader((*rows)[0]);
+  credential->id = reader.next<std::int64_t>();
+  credential->created_at = reader.time();
+  co_return true;
 }
 
 }  // namespace
@@ -121,11 +126,12 @@ Task<Result<Credential>> begin_intent(pg::Connection* connection, const secrets:
     if (newest->credential && newest->credential->state < CredentialState::done) co_return *newest->credential;
     const int generation = newest->credential ? newest->credential->generation + 1 : 1;
     const SecretString password = adopted ? adopted->copy() : secrets::generate_password();
-    const auto made = make_credential(*key, login, generation, password);
+    auto made = make_credential(*key, login, generation, password);
     if (!made) co_return failure(made.error());
     const auto inserted = co_await insert_intent(connection, &*made);
     if (!inserted) co_return failure(inserted.error());
-    // What is handed out is always what was read back: ours, or that of who came first.
+    if (*inserted) co_return std::move(*made);
+    // Somebody came first: theirs is the one.
   }
   co_return failure(Error(ErrorKind::conflict, fmt::format("others keep changing the credentials of {}", login.login))
                         .handled_by(Handling::retry));

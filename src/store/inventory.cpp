@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "store/credential_row.hpp"
@@ -44,15 +45,50 @@ boost::json::value or_null(const std::optional<T>& value) {
   return boost::json::value(*value);
 }
 
-/// Two rows of the join differ in the credential only.
-void add_row(std::vector<InventoryEntry>* entries, pg::Row row) {
-  RowReader reader(row);
-  DeploymentRecord record = read_deployment(&reader);
-  if (entries->empty() || entries->back().deployment.id != record.id) {
-    entries->push_back({.deployment = std::move(record)});
+Task<Result<std::vector<ServerRecord>>> load_servers(pg::Connection* connection) {
+  const auto rows = co_await connection->query_prepared(
+      "SELECT s.id, p.pool, s.system_identifier FROM opi.server_pools p JOIN opi.servers s ON s.id = p.server_id "
+      "ORDER BY p.pool COLLATE \"C\"");
+  if (!rows) co_return failure(rows.error());
+  std::vector<ServerRecord> servers;
+  for (const pg::Row row : *rows) {
+    RowReader reader(row);
+    ServerRecord server{.id = reader.next<std::int64_t>()};
+    server.pool = reader.text();
+    server.system_identifier = reader.next<std::optional<std::string>>();
+    servers.push_back(std::move(server));
   }
-  if (reader.at_null()) return;
-  entries->back().credentials.push_back(read_credential_summary(&reader));
+  co_return servers;
+}
+
+/// Where each deployment stands among the entries, by its id.
+using Places = std::unordered_map<std::int64_t, std::size_t>;
+
+void keep_newest(std::vector<CredentialSummary>* credentials, CredentialSummary credential) {
+  const auto same = std::ranges::find(*credentials, credential.slot, &CredentialSummary::slot);
+  if (same == credentials->end()) {
+    credentials->push_back(std::move(credential));
+    std::ranges::sort(*credentials, {}, &CredentialSummary::slot);
+  } else if (same->generation < credential.generation) {
+    *same = std::move(credential);
+  }
+}
+
+/// A statement of its own: joined, every deployment would be sent once for each of its logins.
+Task<Result<>> add_credentials(pg::Connection* connection, std::vector<InventoryEntry>* entries) {
+  Places places;
+  places.reserve(entries->size());
+  for (std::size_t i = 0; i < entries->size(); ++i) places.emplace((*entries)[i].deployment.id, i);
+  const auto rows = co_await connection->query_prepared("SELECT c.deployment_id, " + credential_summary_columns() +
+                                                        " FROM opi.credentials c WHERE c.state <> 'retired'");
+  if (!rows) co_return failure(rows.error());
+  for (const pg::Row row : *rows) {
+    RowReader reader(row);
+    const auto place = places.find(reader.next<std::int64_t>());
+    if (place == places.end()) continue;  // of another cluster, or declared since the statement before
+    keep_newest(&(*entries)[place->second].credentials, read_credential_summary(&reader));
+  }
+  co_return Result<>{};
 }
 
 }  // namespace
@@ -162,27 +198,23 @@ const InventoryEntry* Inventory::find(std::string_view project, std::string_view
 
 Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster) {
   Inventory inventory;
-  const auto servers = co_await connection->query_prepared(
-      "SELECT s.id, p.pool, s.system_identifier FROM opi.server_pools p JOIN opi.servers s ON s.id = p.server_id "
-      "ORDER BY p.pool COLLATE \"C\"");
-  if (!servers) co_return failure(servers.error());
-  for (const pg::Row row : *servers) {
-    RowReader reader(row);
-    ServerRecord server{.id = reader.next<std::int64_t>()};
-    server.pool = reader.text();
-    server.system_identifier = reader.next<std::optional<std::string>>();
-    inventory.servers.push_back(std::move(server));
-  }
+  auto servers = co_await load_servers(connection);
+  if (!servers) co_return failure(std::move(servers.error()));
+  inventory.servers = std::move(*servers);
   // The order is that of bytes, which `find` relies on.
-  const auto rows = co_await connection->query_prepared(
-      "SELECT " + deployment_columns() + ", " + credential_summary_columns() +
-          " FROM opi.deployments d LEFT JOIN (SELECT DISTINCT ON (deployment_id, slot) * FROM opi.credentials "
-          "ORDER BY deployment_id, slot, generation DESC) c ON c.deployment_id = d.id "
-          "WHERE $1 = '' OR d.cluster = $1 "
-          "ORDER BY d.project COLLATE \"C\", d.deployment COLLATE \"C\", c.slot",
-      {cluster});
+  const auto rows =
+      co_await connection->query_prepared("SELECT " + deployment_columns() +
+                                              " FROM opi.deployments d WHERE $1 = '' OR d.cluster = $1 "
+                                              "ORDER BY d.project COLLATE \"C\", d.deployment COLLATE \"C\"",
+                                          {cluster});
   if (!rows) co_return failure(rows.error());
-  for (const pg::Row row : *rows) add_row(&inventory.entries, row);
+  inventory.entries.reserve(static_cast<std::size_t>(rows->size()));
+  for (const pg::Row row : *rows) {
+    RowReader reader(row);
+    inventory.entries.push_back({.deployment = read_deployment(&reader)});
+  }
+  const auto added = co_await add_credentials(connection, &inventory.entries);
+  if (!added) co_return failure(added.error());
   co_return inventory;
 }
 

@@ -134,7 +134,7 @@ Task<Result<>> forget_deployment(pg::Connection* connection, std::int64_t id);
 /// A deployment with a summary of its logins' newest credentials.
 struct InventoryEntry {
   DeploymentRecord deployment;
-  std::vector<CredentialSummary> credentials = {};  ///< newest generation per login, ordered by slot
+  std::vector<CredentialSummary> credentials = {};  ///< newest generation per login that is not retired, by slot
 };
 
 /// Everything at one moment.
@@ -144,7 +144,7 @@ struct Inventory {
   const InventoryEntry* find(std::string_view project, std::string_view deployment) const noexcept;
 };
 
-/// Two statements, whatever the size of the estate. `cluster` empty: all clusters.
+/// Three statements, whatever the size of the estate. `cluster` empty: all clusters.
 Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster = {});
 
 }  // namespace opi::store

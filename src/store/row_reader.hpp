@@ -16,9 +16,11 @@
 
 namespace opi::store {
 
-/// SQL that reads a timestamptz column as microseconds since 1970, which `RowReader` understands as WallTime.
+/// SQL that reads a timestamptz column as microseconds since 1970, which `RowReader` understands as WallTime. date_part
+/// is a double: exact to the microsecond for another two centuries, and three times as fast as extract, which is
+/// numeric.
 inline std::string microseconds(std::string_view column) {
-  return "(extract(epoch from " + std::string(column) + ")*1000000)::bigint";
+  return "(date_part('epoch', " + std::string(column) + ") * 1000000)::bigint";
 }
 
 /// Walks the columns of one row from the left. Throws std::logic_error when statement and reader disagree (see

@@ -45,7 +45,7 @@ class Sessions {
     std::size_t running = tasks.size();
     std::exception_ptr failed;
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-      asio::co_spawn(context_, keep(std::move(tasks[i]), &values[i]), [&](std::exception_ptr e) {
+      asio::co_spawn(context_, keep(std::move(tasks[i]), &values[i]), [&](const std::exception_ptr& e) {
         if (e) failed = e;
         --running;
       });
