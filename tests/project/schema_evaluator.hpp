@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
 #include <regex>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "project/format.hpp"
 
@@ -47,7 +50,7 @@ class SchemaEvaluator {
     if (keyword == "maximum") return !instance.is_number() || instance.to_number<double>() <= rule.to_number<double>();
     if (instance.is_string()) {
       const std::string text(instance.as_string());
-      if (keyword == "pattern") return std::regex_search(text, expression(std::string(rule.as_string())));
+      if (keyword == "pattern") return matches(std::string(rule.as_string()), text);
       if (keyword == "minLength") return code_points(text) >= rule.to_number<std::size_t>();
       if (keyword == "maxLength") return code_points(text) <= rule.to_number<std::size_t>();
     }
@@ -129,12 +132,15 @@ class SchemaEvaluator {
     return root_.as_object().at("$defs").as_object().at(reference.substr(8));
   }
 
-  const std::regex& expression(const std::string& pattern) {
-    return expressions_.try_emplace(pattern, pattern, std::regex::ECMAScript).first->second;
+  /// Documents that differ in one place hold the same texts over and over; std::regex is slow.
+  bool matches(const std::string& pattern, const std::string& text) {
+    const auto [answer, is_new] = answers_.try_emplace({pattern, text}, false);
+    if (is_new) answer->second = std::regex_search(text, std::regex(pattern, std::regex::ECMAScript));
+    return answer->second;
   }
 
   json::value root_;
-  std::map<std::string, std::regex> expressions_;
+  std::map<std::pair<std::string, std::string>, bool> answers_;
 };
 
 }  // namespace opi::project::test
