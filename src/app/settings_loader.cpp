@@ -361,9 +361,9 @@ Result<std::string> find_settings_file(std::string_view chosen, const Environmen
   for (const char* usual : {"opi.yaml", ".opi/opi.yaml", "/etc/opi/opi.yaml"}) {
     if (::access(usual, F_OK) == 0) return std::string(usual);
   }
-  return failure(
-      Error{ErrorKind::not_found, "no configuration: none of ./opi.yaml, ./.opi/opi.yaml and /etc/opi/opi.yaml is there"}.with_remedy(
-          "name one with --config or OPI_CONFIG"));
+  return failure(Error{ErrorKind::not_found,
+                       "no configuration: none of ./opi.yaml, ./.opi/opi.yaml and /etc/opi/opi.yaml is there"}
+                     .with_remedy("name one with --config or OPI_CONFIG"));
 }
 
 Checked<Settings> load_settings(const std::string& file, const Environment& environment) {

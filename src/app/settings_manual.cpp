@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::string_view introduction = R"(# Configuration
 
-One YAML file, `opi.yaml`: the one named by `--config`, else by `OPI_CONFIG`, else `./opi.yaml`, else `/etc/opi/opi.yaml`.
+One YAML file, `opi.yaml`: the one named by `--config`, else by `OPI_CONFIG`, else the first of `./opi.yaml`, `./.opi/opi.yaml`
+(what the demo writes) and `/etc/opi/opi.yaml`.
 The smallest one that serves:
 
 ```yaml

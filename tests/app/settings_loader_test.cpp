@@ -143,6 +143,7 @@ constexpr Wrong wrong_settings[] = {
      "opi.yaml:2:1: htpp: is not a known field; did you mean http?"},
     {"UnknownSection", "databases: {main: {}}\nkitchen: {}\n",
      "opi.yaml:2:1: kitchen: is not a known field; known here: environment, log, cluster, control, databases, "
+     "private_postgres, "
      "projects, "
      "secrets, http, probes, provision, state"},
     {"UnknownFieldDeep", "databases:\n  main:\n    pool:\n      maxx: 3\n",
