@@ -5,8 +5,13 @@
 namespace opi::pg {
 namespace {
 
-Task<Result<ResultSet>> closed_result() {
+template <class T>
+Task<Result<T>> closed_result() {
   co_return failure(ErrorKind::closed, "the connection was moved from");
+}
+
+Task<> nothing() {
+  co_return;
 }
 
 }  // namespace
@@ -29,25 +34,27 @@ Task<Result<Connection>> Connection::connect_owning(asio::any_io_executor execut
 }
 
 Task<Result<ResultSet>> Connection::query(std::string sql, Params params) {
-  return session_ ? session_->query(std::move(sql), std::move(params)) : closed_result();
+  return session_ ? session_->query(std::move(sql), std::move(params)) : closed_result<ResultSet>();
 }
 
 Task<Result<ResultSet>> Connection::query_prepared(std::string sql, Params params) {
-  return session_ ? session_->query_prepared(std::move(sql), std::move(params)) : closed_result();
+  return session_ ? session_->query_prepared(std::move(sql), std::move(params)) : closed_result<ResultSet>();
 }
 
 Task<Result<ResultSet>> Connection::execute(std::string sql) {
-  return session_ ? session_->execute(std::move(sql)) : closed_result();
+  return session_ ? session_->execute(std::move(sql)) : closed_result<ResultSet>();
 }
 
 Task<Result<>> Connection::ping(SteadyTime deadline) {
-  return session_->ping(deadline);
+  return session_ ? session_->ping(deadline) : closed_result<void>();
 }
+
 Task<Result<>> Connection::reset(ResetProfile profile, SteadyTime deadline) {
-  return session_->reset(profile, deadline);
+  return session_ ? session_->reset(profile, deadline) : closed_result<void>();
 }
+
 Task<> Connection::close(SteadyTime deadline) {
-  return session_->close(deadline);
+  return session_ ? session_->close(deadline) : nothing();
 }
 
 void Connection::on_notice(std::function<void(const Notice&)> handler) {

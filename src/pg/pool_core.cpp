@@ -230,7 +230,7 @@ void PoolCore::enqueue(std::shared_ptr<PoolWaiter> waiter, SteadyTime now, PoolA
     deliver(slot, now, actions);
     if (!entry.queued) return settle(now, actions);
   }
-  if (known_down() && dialing_count_ == 0) return answer(entry, AcquireErrorKind::unavailable, now, actions);
+  if (known_down()) return answer(entry, AcquireErrorKind::unavailable, now, actions);
   if (waiters_.size() > settings_.max_waiting) return answer(entry, AcquireErrorKind::queue_full, now, actions);
   earliest_deadline_ = std::min(earliest_deadline_, entry.deadline);
   want_event(entry.deadline, actions);

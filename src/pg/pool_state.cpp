@@ -166,7 +166,7 @@ Task<> DatabasePool::State::clean(Hold hold) {
 }
 
 Task<> DatabasePool::State::close_connection(Hold hold) {
-  co_await hold.slot()->connection->close(now() + close_timeout);
+  co_await hold.slot()->connection->close(std::min(now() + close_timeout, close_deadline_));
   hold.slot()->connection.reset();
   PoolActions actions;
   core.closed(hold.settle(), now(), actions);
@@ -293,6 +293,7 @@ Task<Result<>> DatabasePool::State::close(SteadyTime deadline) {
     co_return close_result_;
   }
   close_called_ = true;
+  close_deadline_ = deadline;
   const SteadyTime begun = now();
   PoolActions actions;
   core.begin_close(begun, actions);

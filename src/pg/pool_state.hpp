@@ -65,6 +65,7 @@ struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
   std::uint64_t observers_ = 0;
   bool start_called_ = false;
   bool close_called_ = false;
+  SteadyTime close_deadline_ = SteadyTime::max();  ///< goodbyes wait no longer
   Result<> close_result_;
 };
 

@@ -104,14 +104,14 @@ class PoolTest : public testing::Test {
     return std::string((*result)[0].text(0));
   }
 
-  /// Runs the loop until the condition holds; false after ten seconds.
+  /// Runs the loop until the condition holds; false after a minute.
   template <class Condition>
-  bool eventually(Condition condition, std::chrono::milliseconds within = 10s) {
+  bool eventually(Condition condition, std::chrono::milliseconds within = 60s) {
     const SteadyTime deadline = in(within);
     io_.restart();
     while (!condition()) {
       if (std::chrono::steady_clock::now() >= deadline) return false;
-      io_.run_for(2ms);
+      io_.run_for(5ms);
       if (io_.stopped()) io_.restart();
     }
     return true;
