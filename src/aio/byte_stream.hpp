@@ -46,7 +46,7 @@ inline std::span<const std::byte> bytes_of(std::string_view text) noexcept {
 }
 
 /// Two ends of a pipe in memory, for tests; each buffers at most `capacity` bytes.
-std::pair<StreamPtr, StreamPtr> make_memory_streams(asio::any_io_executor executor, std::size_t capacity);
+std::pair<StreamPtr, StreamPtr> make_memory_streams(const asio::any_io_executor& executor, std::size_t capacity);
 
 /// Connects over TCP, to each address of `host` in turn until one answers; each gets its share of the time that is
 /// left. A name is looked up on `names` (it outlives the io_context's work); an address literal needs no lookup.

@@ -230,7 +230,7 @@ ChildProcess::~ChildProcess() {
   if (pid_ > 0 && !exit_code_) reap();
 }
 
-Result<ChildProcess> ChildProcess::start(asio::any_io_executor executor, ChildSettings settings) {
+Result<ChildProcess> ChildProcess::start(const asio::any_io_executor& executor, ChildSettings settings) {
   if (settings.argv.empty()) return failure(ErrorKind::invalid, "a child process needs a program");
   const std::string name = settings.argv.front();
   auto program = find_program(name, search_path(settings.environment));

@@ -47,7 +47,7 @@ struct ChildSettings {
 class ChildProcess {
  public:
   /// Errors: not_found (no such program or directory), denied, exhausted (processes, descriptors), internal.
-  static Result<ChildProcess> start(asio::any_io_executor executor, ChildSettings settings);
+  static Result<ChildProcess> start(const asio::any_io_executor& executor, ChildSettings settings);
 
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;

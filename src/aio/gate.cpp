@@ -21,7 +21,7 @@ Gate::Pass::~Pass() {
   if (gate_ != nullptr) gate_->leave();
 }
 
-Gate::Gate(asio::any_io_executor executor) : emptied_(std::move(executor)) {
+Gate::Gate(const asio::any_io_executor& executor) : emptied_(executor) {
   emptied_.expires_at(SteadyTime::max());
 }
 

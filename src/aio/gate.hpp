@@ -31,7 +31,7 @@ class Gate {
     Gate* gate_;
   };
 
-  explicit Gate(asio::any_io_executor executor);
+  explicit Gate(const asio::any_io_executor& executor);
   ~Gate();
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;

@@ -92,7 +92,7 @@ class MemoryStream final : public ByteStream {
 
 }  // namespace
 
-std::pair<StreamPtr, StreamPtr> make_memory_streams(asio::any_io_executor executor, std::size_t capacity) {
+std::pair<StreamPtr, StreamPtr> make_memory_streams(const asio::any_io_executor& executor, std::size_t capacity) {
   const std::size_t most = std::max<std::size_t>(capacity, 1);
   auto forth = std::make_shared<Channel>(executor, most);
   auto back = std::make_shared<Channel>(executor, most);

@@ -9,7 +9,8 @@ namespace opi::aio {
 
 using asio::ip::tcp;
 
-Result<TcpListener> TcpListener::open(asio::any_io_executor executor, const std::string& address, std::uint16_t port) {
+Result<TcpListener> TcpListener::open(const asio::any_io_executor& executor, const std::string& address,
+                                      std::uint16_t port) {
   boost::system::error_code ec;
   const auto parsed = asio::ip::make_address(address, ec);
   if (ec) return failure(ErrorKind::invalid, "\"" + address + "\" is not an IP address");

@@ -15,7 +15,8 @@ class TcpListener {
  public:
   /// Listens on `address` (a literal such as "127.0.0.1" or "::") and `port` (0: a free one, see `port()`).
   /// Errors: invalid (not an address), conflict (in use), denied (a privileged port), internal.
-  static Result<TcpListener> open(asio::any_io_executor executor, const std::string& address, std::uint16_t port);
+  static Result<TcpListener> open(const asio::any_io_executor& executor, const std::string& address,
+                                  std::uint16_t port);
 
   /// The next connection. Errors: cancelled (also after close()), exhausted (no descriptors: wait, then try again),
   /// unavailable (that one was gone again: try again).

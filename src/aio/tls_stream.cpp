@@ -20,7 +20,7 @@ namespace opi::aio {
 
 namespace {
 
-constexpr std::size_t record_max = 16 * 1024;  ///< plaintext bytes of one TLS record
+constexpr std::size_t record_max = 16U << 10U;  ///< plaintext bytes of one TLS record
 
 struct FreeSsl {
   void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
@@ -88,7 +88,7 @@ Task<Result<Step>> advance(SessionPtr session, int returned, std::string what) {
       returned <= 0 && wants != SSL_ERROR_ZERO_RETURN && wants != SSL_ERROR_WANT_READ && wants != SSL_ERROR_WANT_WRITE;
   // The reason is in a queue that every other session of this thread uses too: take it before anything else runs.
   std::optional<Error> error;
-  if (broken) error = tls_failure(*session, std::move(what));
+  if (broken) error = tls_failure(*session, what);
   auto sent = co_await flush(session);  // also the alert that tells the peer why
   if (error) co_return failure(*std::move(error));
   if (wants == SSL_ERROR_ZERO_RETURN) {

@@ -23,7 +23,7 @@ PassOn::PassOn(asio::cancellation_slot slot, std::shared_ptr<DeadlineState> stat
   if (!slot_.is_connected()) return;
   slot_.assign([state = std::move(state)](asio::cancellation_type type) {
     if (type == asio::cancellation_type::none) return;
-    const auto kept = state;  // the emission may end the operation and with it this handler
+    const auto kept = state;  // NOLINT(performance-unnecessary-copy-initialization): the emission may end this handler
     kept->ask_to_stop(Stopped::by_caller);
   });
 }

@@ -123,7 +123,7 @@ Task<Result<T>> with_hard_deadline(Task<Result<T>> operation, SteadyTime deadlin
   {
     const detail::PassOn pass_on(caller.slot(), state);
     asio::co_spawn(executor, detail::run_into(std::move(operation), state),
-                   asio::bind_cancellation_slot(state->stop.slot(), [state](std::exception_ptr) {
+                   asio::bind_cancellation_slot(state->stop.slot(), [state](const std::exception_ptr&) {
                      state->finished = true;
                      state->ended.cancel();
                    }));

@@ -136,7 +136,7 @@ Result<> parse_tree(std::string_view output, const MirrorSettings& settings, Sna
   return {};
 }
 
-Result<std::vector<std::string>> parse_batch(std::string output, const std::vector<FileBlob>& files) {
+Result<std::vector<std::string>> parse_batch(std::string_view output, const std::vector<FileBlob>& files) {
   std::vector<std::string> contents;
   contents.reserve(files.size());
   std::string_view rest = output;

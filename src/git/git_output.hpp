@@ -26,6 +26,6 @@ Result<> parse_tree(std::string_view output, const MirrorSettings& settings, Sna
 
 /// `git cat-file --batch`: for each object "id type size LF content LF". Errors: not_found (an object is missing),
 /// internal.
-Result<std::vector<std::string>> parse_batch(std::string output, const std::vector<FileBlob>& files);
+Result<std::vector<std::string>> parse_batch(std::string_view output, const std::vector<FileBlob>& files);
 
 }  // namespace opi::git

@@ -214,7 +214,7 @@ Task<Result<std::vector<std::string>>> Mirror::read_blobs(std::vector<FileBlob> 
     if (looks_damaged(output.error())) discard(output.error());
     co_return failure(std::move(output).error());
   }
-  auto contents = parse_batch(*std::move(output), files);
+  auto contents = parse_batch(*output, files);
   if (!contents) discard(contents.error());
   co_return contents;
 }

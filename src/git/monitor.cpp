@@ -116,15 +116,15 @@ struct GitMonitor::Core : std::enable_shared_from_this<Core> {
   std::optional<Snapshot> snapshot;
 };
 
-GitMonitor::GitMonitor(asio::any_io_executor executor, MonitorSettings settings, LoadActedOn load,
-                       ChangeHandler handler, Logger log)
+GitMonitor::GitMonitor(const asio::any_io_executor& executor, MonitorSettings settings, LoadActedOn load,
+                       ChangeHandler handler, const Logger& log)
     : core_(std::make_shared<Core>(executor, std::move(settings), std::move(load), std::move(handler), log)) {}
 
-GitMonitor::GitMonitor(asio::any_io_executor executor, MonitorSettings settings, ActedOn acted_on,
-                       ChangeHandler handler, Logger log)
+GitMonitor::GitMonitor(const asio::any_io_executor& executor, MonitorSettings settings, ActedOn acted_on,
+                       ChangeHandler handler, const Logger& log)
     : GitMonitor(
-          std::move(executor), std::move(settings), [known = std::move(acted_on)] { return give(known); },
-          std::move(handler), std::move(log)) {}
+          executor, std::move(settings), [known = std::move(acted_on)] { return give(known); }, std::move(handler),
+          log) {}
 
 GitMonitor::~GitMonitor() = default;
 

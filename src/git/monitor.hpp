@@ -75,10 +75,10 @@ struct MonitorSettings {
 /// Errors: none leaves it; they are in `status()` and in the log.
 class GitMonitor {
  public:
-  GitMonitor(asio::any_io_executor executor, MonitorSettings settings, LoadActedOn load, ChangeHandler handler,
-             Logger log);
-  GitMonitor(asio::any_io_executor executor, MonitorSettings settings, ActedOn acted_on, ChangeHandler handler,
-             Logger log);
+  GitMonitor(const asio::any_io_executor& executor, MonitorSettings settings, LoadActedOn load, ChangeHandler handler,
+             const Logger& log);
+  GitMonitor(const asio::any_io_executor& executor, MonitorSettings settings, ActedOn acted_on, ChangeHandler handler,
+             const Logger& log);
   ~GitMonitor();
   GitMonitor(const GitMonitor&) = delete;
   GitMonitor& operator=(const GitMonitor&) = delete;
