@@ -181,11 +181,11 @@ probes:
       fmt::arg("http_port", demo.http_port), fmt::arg("probes_port", demo.probes_port));
 }
 
-// The port that the last start wrote down, so that addresses stay the same.
+// The server's port that the last start wrote down under databases.main, so that addresses stay the same.
 std::uint16_t port_written(const fs::path& configuration) {
   std::ifstream in(configuration);
   for (std::string line; std::getline(in, line);) {
-    const std::string_view wanted = "  port: ";
+    const std::string_view wanted = "    port: ";
     if (line.starts_with(wanted))
       return static_cast<std::uint16_t>(std::strtoul(line.c_str() + wanted.size(), nullptr, 10));
   }
@@ -198,7 +198,9 @@ Result<> choose_ports(Demo& demo, const fs::path& directory) {
   if (running) {
     demo.postgres_port = running->port;
   } else {
-    auto port = free_port(port_written(demo.configuration));
+    const auto written = port_written(demo.configuration);
+    const bool ours = written != preferred_http_port && written != preferred_probes_port;
+    auto port = free_port(ours ? written : std::uint16_t{0});
     if (!port) return failure(std::move(port.error()));
     demo.postgres_port = *port;
   }

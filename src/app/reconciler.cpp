@@ -271,12 +271,12 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes
       continue;
     }
     auto& state = files_[change.path];
+    const bool seen = state.blob == change.blob;  // offered again after a failure: its problems were told
     state.blob = change.blob;
     state.judged = false;
-    for (const auto& problem :
-         services_->projects().replace(change.path, change.blob, changes.commit, change.content)) {
-      log_.warn("projects", problem.to_string());
-    }
+    const auto problems = services_->projects().replace(change.path, change.blob, changes.commit, change.content);
+    if (seen) continue;
+    for (const auto& problem : problems) log_.warn("projects", problem.to_string());
   }
   for (const auto& file : changes.rejected) log_.warn("projects", file.error.to_string());
   const auto ticket = ++asked_;

@@ -70,7 +70,7 @@ Services::Services(asio::any_io_executor executor, Settings settings, secrets::P
       key_(std::move(key)),
       log_(*sink, "opi"),
       blocking_(blocking_threads),
-      pools_(executor_, blocking_, log_),
+      pools_(executor_, blocking_, log_.named("pool")),
       projects_(project::ParseContext{.known_clusters = {}, .known_pools = pool_names(settings_)}) {
   if (auto server = private_settings(settings_)) private_postgres_.emplace(executor_, std::move(*server), log_);
 }
