@@ -39,10 +39,10 @@ duration() {
 # steps_line NAME DETAIL STATE TIME: one line of the table; DETAIL is cut to its column.
 steps_line() {
   local detail=$2 colour=''
-  [ ${#detail} -le 46 ] || detail="${detail:0:45}…"
+  [ ${#detail} -le 56 ] || detail="${detail:0:55}…"
   [ "$3" = done ] && colour=$steps_good
   [ "$3" = failed ] && colour=$steps_bad
-  printf '  %-12s %-46s %s%-6s%s %s\n' "$1" "$detail" "$colour" "$3" "$steps_plain" "$4"
+  printf '  %-12s %-56s %s%-7s%s %s\n' "$1" "$detail" "$colour" "$3" "$steps_plain" "$4"
 }
 
 steps_clear() {
@@ -83,7 +83,7 @@ step() {
     if [ "$spent" -ge 1000 ] || [ "$quiet" = 0 ]; then steps_title; fi
     if [ "$steps_live" = 1 ] && [ "$spent" -ge 300 ]; then
       steps_clear
-      printf '  %-12s %-46s %s%-6s %s%s' "$name" "$(steps_detail "$detail" "$log")" \
+      printf '  %-12s %-56s %s%-7s %s%s' "$name" "$(steps_detail "$detail" "$log")" \
         "$steps_dim" '' "$(duration "$spent")" "$steps_plain"
     elif [ "$steps_live" = 0 ] && [ $((spent / 30000)) -gt "$told" ]; then
       told=$((spent / 30000))
