@@ -7,6 +7,12 @@ steps_bold='' steps_dim='' steps_good='' steps_bad='' steps_plain=''
 if [ "$steps_live" = 1 ] && [ -z "${NO_COLOR:-}" ]; then
   steps_bold=$'\e[1m' steps_dim=$'\e[2m' steps_good=$'\e[32m' steps_bad=$'\e[31m' steps_plain=$'\e[0m'
 fi
+# The middle column; narrower where the terminal is, for a live line that wraps cannot be taken back.
+steps_width=56
+if [ "$steps_live" = 1 ]; then
+  steps_columns=$(stty size 2>/dev/null <&1) && steps_columns=${steps_columns#* } || steps_columns=80
+  [ $((steps_columns - 34)) -ge "$steps_width" ] || steps_width=$((steps_columns > 54 ? steps_columns - 34 : 20))
+fi
 steps_title_shown=0
 steps_child=''
 steps_child_may_be_killed=1
@@ -39,10 +45,10 @@ duration() {
 # steps_line NAME DETAIL STATE TIME: one line of the table; DETAIL is cut to its column.
 steps_line() {
   local detail=$2 colour=''
-  [ ${#detail} -le 56 ] || detail="${detail:0:55}…"
+  [ ${#detail} -le "$steps_width" ] || detail="${detail:0:$((steps_width - 1))}…"
   [ "$3" = done ] && colour=$steps_good
   [ "$3" = failed ] && colour=$steps_bad
-  printf '  %-12s %-56s %s%-7s%s %s\n' "$1" "$detail" "$colour" "$3" "$steps_plain" "$4"
+  printf '  %-12s %-*s %s%-7s%s %s\n' "$1" "$steps_width" "$detail" "$colour" "$3" "$steps_plain" "$4"
 }
 
 steps_clear() {
@@ -72,7 +78,7 @@ steps_detail() {
 step() {
   local quiet=0
   if [ "$1" = -q ]; then quiet=1; shift; fi
-  local name=$1 detail=$2 log=$3 started code=0 spent told=0 before
+  local name=$1 detail=$2 log=$3 started code=0 spent told=0 before shown
   shift 3
   before=$(stat -c %s -- "$log" 2>/dev/null) || before=0
   started=$(now_ms)
@@ -83,7 +89,8 @@ step() {
     if [ "$spent" -ge 1000 ] || [ "$quiet" = 0 ]; then steps_title; fi
     if [ "$steps_live" = 1 ] && [ "$spent" -ge 300 ]; then
       steps_clear
-      printf '  %-12s %-56s %s%-7s %s%s' "$name" "$(steps_detail "$detail" "$log")" \
+      shown=$(steps_detail "$detail" "$log")
+      printf '  %-12s %-*s %s%-7s %s%s' "$name" "$steps_width" "${shown:0:$steps_width}" \
         "$steps_dim" '' "$(duration "$spent")" "$steps_plain"
     elif [ "$steps_live" = 0 ] && [ $((spent / 30000)) -gt "$told" ]; then
       told=$((spent / 30000))
