@@ -18,8 +18,8 @@ class PlatformKey {
  public:
   /// Reads the content of a key file, or the same text from the environment (SOPS_AGE_KEY_CONTENT): identities one per
   /// line; comment lines and empty lines are skipped. Lines may also be separated by a literal "\n", as some
-  /// environments pass them. Errors: invalid (no identity, a line that is none — by number, never its content —, a "#
-  /// public key:" comment that names another key).
+  /// environments pass them. Errors: invalid (no identity; a line that is none, named by its number and never by its
+  /// content; a comment with another public key than the identity below it).
   static Result<PlatformKey> parse(std::string_view text);
   /// A fresh one with one identity.
   static PlatformKey generate();
