@@ -461,8 +461,9 @@ std::vector<Field> fields_of(Settings& settings) {
   for (auto& [name, database] : settings.databases) describe_database(list, name, database);
   list.leave();
   list.enter("private_postgres");
-  list.path("directory", settings.private_postgres.directory, file_name,
-            "Where opi makes and runs the server of pool main itself, for trying things; empty: somebody else runs it.");
+  list.path(
+      "directory", settings.private_postgres.directory, file_name,
+      "Where opi makes and runs the server of pool main itself, for trying things; empty: somebody else runs it.");
   list.leave();
   describe_repository(list, settings.projects.repository);
   list.enter("secrets");
@@ -472,8 +473,9 @@ std::vector<Field> fields_of(Settings& settings) {
   describe_http(list, settings);
   list.enter("provision");
   list.number("parallelism", settings.provision.parallelism, 1, 1'000, "Deployments worked on at the same time.");
-  list.duration("resync_interval", settings.provision.resync_interval, milliseconds{0},
-                "How often the servers are observed again although no file has changed, so that drift is put right; 0: never.");
+  list.duration(
+      "resync_interval", settings.provision.resync_interval, milliseconds{0},
+      "How often the servers are observed again although no file has changed, so that drift is put right; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
   list.leave();
   list.enter("state");
