@@ -173,7 +173,7 @@ def line_width(file):
         literals = cpp_source.literals_of(file.text) if file.is_cpp else []
         for number, line in enumerate(file.text.split("\n"), 1):
             if len(line) > WIDTH_MAX and not re.search(r'https?://\S{60}', line):
-                if literals and WIDTH_MAX in literals[number - 1]:
+                if literals and max(literals[number - 1], default=0) >= WIDTH_MAX - 3:
                     continue  # text that people or a database read is not broken for our sake
                 yield number, "line-width", f"{len(line)} columns; at most {WIDTH_MAX}"
 
