@@ -44,7 +44,7 @@ std::optional<Declared> declared_layout(const yaml::Node& root, yaml::Problems& 
   return Declared{.layout = *found == "1" ? version_1 : version_2, .version = *found};
 }
 
-std::optional<yaml::Document> read_tree(std::string_view text, const std::string& file, const ParseLimits& limits,
+std::optional<yaml::Document> read_tree(std::string_view text, std::string file, const ParseLimits& limits,
                                         yaml::Problems& problems) {
   const yaml::Limits tree_limits{.bytes_max = limits.bytes_max,
                                  .depth_max = limits.depth_max,
@@ -60,7 +60,8 @@ std::optional<yaml::Document> read_tree(std::string_view text, const std::string
   if (documents->size() > 1)
     problems.add((*documents)[1].root, "", "a second document starts here; a project file has one");
   if (documents->empty() || documents->front().root.is_null()) {
-    problems.add(Error(ErrorKind::invalid, "the file is empty; a project needs at least a name").at({file, 1, 1}));
+    problems.add(
+        Error(ErrorKind::invalid, "the file is empty; a project needs at least a name").at({std::move(file), 1, 1}));
     return std::nullopt;
   }
   return std::move(documents->front());
@@ -71,7 +72,7 @@ std::optional<yaml::Document> read_tree(std::string_view text, const std::string
 std::expected<Project, std::vector<Error>> parse_project(std::string_view yaml, std::string file,
                                                          const ParseContext& context, const ParseLimits& limits) {
   yaml::Problems problems(limits.errors_max);
-  const auto document = read_tree(yaml, file, limits, problems);
+  const auto document = read_tree(yaml, std::move(file), limits, problems);
   if (!document) return std::unexpected(problems.take());
   const yaml::Node& root = document->root;
   const auto declared = declared_layout(root, problems);

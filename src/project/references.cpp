@@ -224,6 +224,7 @@ class References {
     }
     unique_texts(database.extensions, "services.postgresql-database.config.extensions");
     std::vector<Text> postfixes;
+    postfixes.reserve(database.schemas.size());
     for (const ExtraSchema& schema : database.schemas) postfixes.push_back(schema.postfix);
     unique_texts(postfixes, "services.postgresql-database.config.schemas");
     const Node* services = list_named("services");
