@@ -16,11 +16,11 @@
 namespace opi::http {
 
 struct Server::State {
-  State(const asio::any_io_executor& executor, Router routes, ServerLimits limits, Logger log)
+  State(asio::any_io_executor executor, Router routes, ServerLimits limits, Logger log)
       : router(std::move(routes)),
         context{.router = &router, .limits = limits, .log = std::move(log)},
         scope(executor, context.log, "http"),
-        gate(executor) {}
+        gate(std::move(executor)) {}
 
   class Listed;
   Task<> accept_connections();
@@ -136,7 +136,7 @@ void Server::State::begin_drain() {
 }
 
 Server::Server(asio::any_io_executor executor, Router router, ServerLimits limits, Logger log)
-    : state_(std::make_unique<State>(executor, std::move(router), limits, std::move(log))) {}
+    : state_(std::make_unique<State>(std::move(executor), std::move(router), limits, std::move(log))) {}
 
 Server::~Server() = default;
 
