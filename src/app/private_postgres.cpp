@@ -266,9 +266,6 @@ Task<> PrivatePostgres::watch_server() {
 }
 
 Task<Result<>> PrivatePostgres::launch(SteadyTime deadline) {
-  if (!running_postgres(home_ / "data")) {
-    if (auto spawned = spawn_server(); !spawned) co_return failure(std::move(spawned.error()));
-  }
   while (std::chrono::steady_clock::now() < deadline) {
     const auto running = running_postgres(home_ / "data");
     if (running && running->ready) {
@@ -280,12 +277,17 @@ Task<Result<>> PrivatePostgres::launch(SteadyTime deadline) {
       }
       co_return Result<>{};
     }
-    if (!running && (!server_ || server_ended_)) {
+    if (!running && server_ended_) {
       reap_server();
       co_return failure(start_failure());
     }
-    if (!co_await aio::sleep_for(poll_interval))
+    // Not before one that is still shutting down (its owner was killed) has left the data.
+    if (!running && !server_) {
+      if (auto spawned = spawn_server(); !spawned) co_return failure(std::move(spawned.error()));
+    }
+    if (!co_await aio::sleep_for(poll_interval)) {
       co_return failure(ErrorKind::cancelled, "starting PostgreSQL was cancelled");
+    }
   }
   co_return failure(
       Error(ErrorKind::timed_out, "PostgreSQL did not get ready in time").because(start_failure().to_string()));

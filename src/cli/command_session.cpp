@@ -133,7 +133,8 @@ Task<int> run_interruptible(Session* session, app::StopSignal* stop, aio::TaskSc
   co_await stop->wait();
   tasks->cancel();
   co_await tasks->join();
-  if (!outcome->ended) {
+  // Work that was cancelled ends with an exception or with the error that the cancellation became.
+  if (!outcome->ended || (stop->signal() && outcome->code != exit_done)) {
     session->complaints().line("opi: interrupted; what was begun is continued by the next run");
     co_return stop->signal() ? 128 + *stop->signal() : exit_failed;
   }
