@@ -16,25 +16,23 @@ class Replay : public ProvisionTest {
     apply_all(*manager_);
   }
 
-  /// Who wrote which catalog row last, of everything that is ours, in the databases too, and the control database's
-  /// rows.
+  /// Which transaction wrote which row last: of the catalogs, and of the control database.
   std::string fingerprint() const {
-    std::string all = query(
-        "SELECT string_agg(x, ' ' ORDER BY x) FROM ("
-        "SELECT 'd' || datname || xmin AS x FROM pg_database WHERE datname LIKE '" +
-        shop_ +
-        "%' UNION ALL "
-        "SELECT 'r' || rolname || xmin FROM pg_authid WHERE rolname LIKE '" +
-        shop_ +
-        "%' UNION ALL "
-        "SELECT 'c' || description || d.xmin FROM pg_shdescription d UNION ALL "
-        "SELECT 'm' || roleid || xmin FROM pg_auth_members UNION ALL "
-        "SELECT 's' || setrole || xmin FROM pg_db_role_setting) q");
-    all += query(
-        "SELECT string_agg(relname || ':' || n_tup_ins || ':' || n_tup_upd || ':' || n_tup_del, ' ' ORDER BY relname) "
-        "FROM pg_stat_user_tables",
-        control_);
-    return all;
+    const std::string catalogs =
+        "SELECT md5(string_agg(x, ' ' ORDER BY x)) FROM ("
+        "SELECT 'd' || oid || ':' || xmin AS x FROM pg_database UNION ALL "
+        "SELECT 'r' || oid || ':' || xmin FROM pg_authid UNION ALL "
+        "SELECT 'c' || objoid || ':' || xmin FROM pg_shdescription UNION ALL "
+        "SELECT 'm' || roleid || ':' || member || ':' || xmin FROM pg_auth_members UNION ALL "
+        "SELECT 's' || setrole || ':' || xmin FROM pg_db_role_setting) q";
+    const std::string ours =
+        "SELECT md5(string_agg(x, ' ' ORDER BY x)) FROM ("
+        "SELECT 'd' || id || ':' || xmin AS x FROM opi.deployments UNION ALL "
+        "SELECT 'c' || id || ':' || xmin FROM opi.credentials UNION ALL "
+        "SELECT 'h' || id || ':' || xmin FROM opi.history UNION ALL "
+        "SELECT 's' || id || ':' || xmin FROM opi.servers UNION ALL "
+        "SELECT 'p' || pool || ':' || xmin FROM opi.server_pools) q";
+    return query(catalogs) + " " + query(ours, control_);
   }
 
   const std::string shop_ = unique("shop");
@@ -56,6 +54,7 @@ TEST_F(Replay, AnUnchangedEstateIsLookedAtAndNothingElse) {
 
 TEST_F(Replay, APassWithNothingToDoCostsTheSameWhateverTheNumberOfDeployments) {
   const auto cost = [&] {
+    apply_all(*manager_);  // its connection has prepared what it repeats
     const auto before = manager_->stats().statements;
     apply_all(*manager_);
     return manager_->stats().statements - before;
@@ -64,7 +63,7 @@ TEST_F(Replay, APassWithNothingToDoCostsTheSameWhateverTheNumberOfDeployments) {
   declare(unique("wiki"), {"a", "b", "c"});
   apply_all(*manager_);
   EXPECT_EQ(cost(), of_two);
-  EXPECT_LE(of_two, 4U);
+  EXPECT_LE(of_two, 5U) << "three for the inventory, two for the server";
 }
 
 TEST_F(Replay, AFreshProcessPlansNothingEither) {
