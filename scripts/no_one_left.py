@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs a command and fails when a process that it started, directly or not, is still there two seconds after its end.
+"""Runs a command and fails when a process that it started, directly or not, is still there five seconds after its end.
 
 usage: no_one_left.py COMMAND [ARGUMENT ...]
 
@@ -14,7 +14,7 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
 
 
 def children():
