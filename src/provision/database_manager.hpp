@@ -36,7 +36,7 @@ struct ManagerSettings {
       120'000};  ///< of one deployment's flow, its waiting for a lease and for locks included
   /// The inside of each database is looked at that often though nothing asks for it, spread over a fifth of the time;
   /// 0: never.
-  std::chrono::milliseconds deep_interval{0};
+  std::chrono::milliseconds deep_interval{std::chrono::hours{24}};
   std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
 };
 
