@@ -66,11 +66,6 @@ std::string format_text(const LogRecord& record, bool colour) {
   if (colour) line += "\x1b[0m";
   line += fmt::format(" {:<10} {:<11} {}", escape_control(record.room), escape_control(record.subject),
                       escape_control(record.message));
-  if (record.fields != nullptr) {
-    for (const auto& field : *record.fields) {
-      line += fmt::format("  {}={}", escape_control(field.key), escape_control(field.value));
-    }
-  }
   return line;
 }
 

@@ -15,7 +15,8 @@ namespace opi::app {
 /// cannot forge lines.
 std::unique_ptr<LogSink> make_log_sink(LogFormat format, LogLevel least);
 
-/// The two forms of one record, without the final newline; pure.
+/// The two forms of one record, without the final newline; pure. Fields repeat for machines what the message says, so
+/// the text form leaves them out.
 std::string format_text(const LogRecord& record, bool colour);
 std::string format_json(const LogRecord& record);
 

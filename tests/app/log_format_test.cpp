@@ -24,9 +24,9 @@ TEST(LogText, HasColumnsForTimeLevelRoomAndSubject) {
   EXPECT_THAT(format_text(record(), false), EndsWith(".118 warn  pool       analytics   refused by db2:5432"));
 }
 
-TEST(LogText, AppendsFieldsAsNameAndValue) {
+TEST(LogText, LeavesOutTheFieldsThatAreForMachines) {
   const LogFields fields{{"attempt", "4"}};
-  EXPECT_THAT(format_text(record(&fields), false), EndsWith("refused by db2:5432  attempt=4"));
+  EXPECT_THAT(format_text(record(&fields), false), EndsWith("refused by db2:5432"));
 }
 
 TEST(LogText, ColoursTheLevelOnlyWhenAsked) {
