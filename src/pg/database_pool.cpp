@@ -157,23 +157,23 @@ DatabasePool::~DatabasePool() {
 
 Task<Result<>> DatabasePool::start(SteadyTime deadline) {
   const auto state = state_;
-  co_return co_await asio::co_spawn(state->strand, state->start(deadline), asio::use_awaitable);
+  co_return co_await asio::co_spawn(state->executor, state->start(deadline), asio::use_awaitable);
 }
 
 Task<bool> DatabasePool::recover(SteadyTime deadline) {
   const auto state = state_;
-  const auto recovered = co_await asio::co_spawn(state->strand, state->recover(deadline), asio::use_awaitable);
+  const auto recovered = co_await asio::co_spawn(state->executor, state->recover(deadline), asio::use_awaitable);
   co_return recovered.value_or(false);
 }
 
 Task<Result<>> DatabasePool::close(SteadyTime deadline) {
   const auto state = state_;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  co_return co_await asio::co_spawn(state->strand, state->close(deadline), asio::use_awaitable);
+  co_return co_await asio::co_spawn(state->executor, state->close(deadline), asio::use_awaitable);
 }
 
 void DatabasePool::on_availability(std::function<void(bool)> handler) {
-  asio::post(state_->strand,
+  asio::post(state_->executor,
              [state = state_, given = std::move(handler)]() mutable { state->on_availability = std::move(given); });
 }
 

@@ -106,15 +106,21 @@ class Lease {
 /// The pool.
 ///
 /// Ownership: one owner (DatabasePools, or a program of its own); its state lives until the last Lease is back. The
-/// executor's context, the blocking pool, the log's sink and the clock outlive the pool and every lease. Threading:
-/// every member from any thread; coroutines resume on the caller's executor. Cancellation: of `acquire`, at any
-/// instant, loses neither connection nor cancellation. A dial that was started for a cancelled acquirer goes on and
-/// ends as an idle connection. Errors: `acquire` answers with AcquireError; nothing throws but broken invariants. The
-/// server is gone: a failed dial fails the waiters with `unavailable` when no connection is open that could still serve
-/// them, and new acquires fail so at once until a dial succeeds. Not so for 57P03 (starting up) and 53300 (too many
-/// clients): the server asks to be tried again, so waiters stay until their deadline. One dial at a time probes a
-/// server that failed, after 100 ms to 30 s with jitter; after 28P01, 28000 and 3D000, which time does not heal, every
-/// 30 s (`recover` tries at once).
+/// executor's context, the blocking pool, the log's sink and the clock outlive the pool and every lease.
+///
+/// Threading: every member from any thread; coroutines resume on the caller's executor. The pool's own executor runs
+/// one thing at a time: a context with one thread, or a strand.
+///
+/// Cancellation: of `acquire`, at any instant, loses neither connection nor cancellation. A dial that was started for a
+/// cancelled acquirer goes on and ends as an idle connection.
+///
+/// Errors: `acquire` answers with AcquireError; nothing throws but broken invariants.
+///
+/// Outages: a failed dial fails the waiters with `unavailable` when no connection is open that could still serve them,
+/// and new acquires fail so at once until a dial succeeds. Not so for 57P03 (starting up) and 53300 (too many clients):
+/// the server asks to be tried again, so waiters stay until their deadline. One dial at a time probes a server that
+/// failed, after 100 ms to 30 s with jitter; after 28P01, 28000 and 3D000, which time does not heal, about every 30 s
+/// (`recover` tries at once).
 class DatabasePool {
  public:
   DatabasePool(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,

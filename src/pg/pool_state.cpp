@@ -26,15 +26,14 @@ std::uint64_t seed_of(const void* pool, SteadyTime now) {
 DatabasePool::State::State(asio::any_io_executor on, PoolConfig pool_config, aio::BlockingPool& pool, Logger logger,
                            const Clock& time)
     : executor(std::move(on)),
-      strand(asio::make_strand(executor)),
       config(std::move(pool_config)),
       blocking(pool),
       log(std::move(logger)),
       clock(time),
       core(config.name, config.pool, seed_of(this, time.steady())),
-      timer_(strand),
-      dials_(strand, log, "pool " + config.name + " dials"),
-      ends_(strand, log, "pool " + config.name + " closes") {}
+      timer_(executor),
+      dials_(executor, log, "pool " + config.name + " dials"),
+      ends_(executor, log, "pool " + config.name + " closes") {}
 
 class DatabasePool::State::Hold {
  public:
@@ -72,7 +71,7 @@ void DatabasePool::State::perform(PoolActions&& actions) {
     for (PoolSlot* const slot : actions.close) drop(slot);
     return;
   }
-  asio::post(strand, [state = shared_from_this(), work = std::move(actions)]() mutable {
+  asio::post(executor, [state = shared_from_this(), work = std::move(actions)]() mutable {
     state->run_background(std::move(work));
   });
 }

@@ -4,14 +4,14 @@
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 
 #include "aio/task_scope.hpp"
 #include "pg/pool_core.hpp"
 
 namespace opi::pg {
 
-/// Lives until the pool and the last lease are gone. Background work runs on `strand`; everything else from any thread.
+/// Lives until the pool and the last lease are gone. Background work runs on `executor`; everything else from any
+/// thread.
 struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
   State(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log, const Clock& clock);
 
@@ -20,27 +20,26 @@ struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
     return core.error_now(kind, now() - begun, now());
   }
 
-  /// Does what the core decided: wakes at once, the rest on the strand.
+  /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
   void give_back(PoolSlot* slot, bool discard) noexcept;
   /// The server spoke on a connection that nobody is using, or that is lent and quiet.
   void idle_event(PoolSlot* slot);
 
-  // On the strand.
+  // On the executor.
   Task<Result<>> start(SteadyTime deadline);
   Task<Result<bool>> recover(SteadyTime deadline);
   Task<Result<>> close(SteadyTime deadline);
 
   const asio::any_io_executor executor;
-  const asio::strand<asio::any_io_executor> strand;
   const PoolConfig config;
   aio::BlockingPool& blocking;
   const Logger log;
   const Clock& clock;
   PoolCore core;
   std::atomic<bool> finished = false;         ///< closed: no background any more
-  std::function<void(bool)> on_availability;  ///< on the strand
+  std::function<void(bool)> on_availability;  ///< on the executor
 
  private:
   /// One slot in the hands of a background task; a task that ends without an answer gives the slot up.

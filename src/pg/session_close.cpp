@@ -44,16 +44,19 @@ Task<> Session::close(SteadyTime deadline) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   if (!handle_) co_return;
   const bool abandoned = end_ == End::abandoned && PQtransactionStatus(handle_.get()) == PQTRANS_ACTIVE;
+  bool stopped = false;
   // Without it the server would go on with a statement that nobody waits for. In plain text only where the session is
   // too.
   if (abandoned && PQsslInUse(handle_.get()) == 0) {
     std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), FreeCancel{});
-    if (cancel)
-      co_await aio::with_deadline(send_cancel(blocking_, std::move(cancel)), deadline, "cancelling a statement");
+    if (cancel) {
+      const auto sent = co_await aio::with_deadline(send_cancel(blocking_, std::move(cancel)), deadline, "cancelling");
+      stopped = sent && *sent;
+    }
   }
   watch_.detach();
   asio::posix::stream_descriptor twin(executor_);
-  if (end_ == End::none) {
+  if (end_ == End::none || stopped) {
     const int descriptor = ::fcntl(PQsocket(handle_.get()), F_DUPFD_CLOEXEC, 0);
     if (descriptor >= 0) twin.assign(descriptor);
   }

@@ -280,7 +280,7 @@ TEST_F(PoolCoreTest, PoolScenario89_ALeakIsReportedOnceAndItsReturnToo) {
   pass_ticking(10s);
   ASSERT_EQ(leaks_.size(), 1U);
   EXPECT_FALSE(leaks_[0].returned);
-  EXPECT_NE(leaks_[0].holder.place.find("pg/pool_core_test.cpp:"), std::string::npos) << leaks_[0].holder.place;
+  EXPECT_NE(leaks_[0].holder.place.find("pg/pool_core_fixture.hpp:"), std::string::npos) << leaks_[0].holder.place;
   release(slot);
   ASSERT_EQ(leaks_.size(), 2U);
   EXPECT_TRUE(leaks_[1].returned);

@@ -15,10 +15,14 @@ TEST_F(PoolAcquireTest, StartOpensTheMinimumAndReportsTheServer) {
   EXPECT_EQ(backends(), 3);
 }
 
-TEST_F(PoolAcquireTest, OpeningTheMinimumIsParallelAndFast) {
-  const SteadyTime begun = std::chrono::steady_clock::now();
-  DatabasePool& pool = open(config(10, 10));
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s);  // 30 ms on a quiet machine
+TEST_F(PoolAcquireTest, TheMinimumIsOpenedInParallel) {
+  DatabasePool& pool = make(config(10, 10));
+  std::optional<bool> started;
+  asio::co_spawn(io_, pool.start(in(60s)), [&](std::exception_ptr, Result<> result) { started = result.has_value(); });
+  io_.restart();
+  while (pool.stats().dials == 0) io_.run_one();
+  EXPECT_EQ(pool.stats().dialing, 10U);
+  ASSERT_TRUE(eventually([&] { return started.has_value(); }));
   EXPECT_EQ(pool.stats().idle, 10U);
 }
 
@@ -39,21 +43,39 @@ Task<> use_repeatedly(DatabasePool* pool, int rounds, int* failures) {
   }
 }
 
+/// What the server counts while the tasks run: each of them asks it.
+Task<> count_backends(DatabasePool* pool, std::string application, int rounds, int* most, int* failures) {
+  for (int round = 0; round < rounds; ++round) {
+    auto lease = co_await pool->acquire({.deadline = in(60s), .task = "count"});
+    if (!lease) {
+      ++*failures;
+      continue;
+    }
+    Params params = {application};
+    const auto result = co_await (*lease)->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1",
+                                                 std::move(params));
+    if (!result) ++*failures;
+    if (result) *most = std::max(*most, (*result)[0].get<int>(0));
+    if (round % 2 == 1) lease->discard();  // closing connections count too
+  }
+}
+
 TEST_F(PoolAcquireTest, PoolScenario02_NeverMoreThanMaxBackendsUnderManyTasks) {
   DatabasePool& pool = open(config(1, 4));
   int failures = 0;
+  int most = 0;
   int running = 100;
   for (int task = 0; task < 100; ++task) {
-    asio::co_spawn(io_, use_repeatedly(&pool, 3, &failures), [&](std::exception_ptr) { --running; });
+    asio::co_spawn(io_, count_backends(&pool, application_, 3, &most, &failures),
+                   [&](std::exception_ptr) { --running; });
   }
-  int most = 0;
   EXPECT_TRUE(eventually([&] {
-    most = std::max(most, backends());
     const PoolStats stats = pool.stats();
     EXPECT_LE(stats.idle + stats.used + stats.dialing + stats.closing, 4U);
     return running == 0;
   }));
   EXPECT_LE(most, 4);
+  EXPECT_GE(most, 2);
   EXPECT_EQ(failures, 0);
   EXPECT_EQ(pool.stats().acquired, 300U);
 }
