@@ -298,7 +298,7 @@ Task<Result<>> DeploymentFlow::journal() {
   co_return Result<>{};
 }
 
-Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, const std::vector<Action>& actions) {
+Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
   const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
   const StatementContext context{.facts = observed_.facts,
                                  .desired = desired_,
@@ -314,7 +314,7 @@ Task<Result<>> DeploymentFlow::commit_stage(pg::Connection* connection, std::str
   co_return done;
 }
 
-Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage, const std::vector<Action>& all) {
+Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage, std::vector<Action> all) {
   std::vector<Action> actions;
   for (const auto& action : all) {
     if (stage_of(action.kind) == stage) actions.push_back(action);
@@ -335,7 +335,7 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
 }
 
 /// Outside any transaction, as PostgreSQL wants it.
-Task<Result<>> DeploymentFlow::create_database(const std::vector<Action>& actions) {
+Task<Result<>> DeploymentFlow::create_database(std::vector<Action> actions) {
   const StatementContext context{.facts = observed_.facts, .desired = desired_};
   const auto began = now();
   auto done = co_await run_alone(server(), "SET synchronous_commit = local");

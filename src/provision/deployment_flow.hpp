@@ -78,11 +78,11 @@ class DeploymentFlow {
   Task<> finish(Result<>* outcome);
   Task<> write_down(Result<>* outcome);
 
-  Task<Result<>> run_stage(pg::Connection* connection, Stage stage, const std::vector<Action>& actions);
-  Task<Result<>> open_stage(pg::Connection* connection, const std::vector<Action>& actions);
+  Task<Result<>> run_stage(pg::Connection* connection, Stage stage, std::vector<Action> actions);
+  Task<Result<>> open_stage(pg::Connection* connection, std::vector<Action> actions);
   Task<Result<>> commit_stage(pg::Connection* connection, std::string_view step);
   Task<Result<>> check_closed_to_public();
-  Task<Result<>> create_database(const std::vector<Action>& actions);
+  Task<Result<>> create_database(std::vector<Action> actions);
 
   PlanInput input() const;
   pg::DatabasePool& pool() const;

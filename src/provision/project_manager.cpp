@@ -48,6 +48,7 @@ void ProjectManager::remove(std::string_view file) {
 
 std::vector<BrokenFile> ProjectManager::errors() const {
   std::vector<BrokenFile> all;
+  all.reserve(broken_.size());
   for (const auto& [file, broken] : broken_) all.push_back(broken);
   return all;
 }
