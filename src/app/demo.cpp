@@ -15,6 +15,7 @@
 #include "aio/subprocess.hpp"
 #include "app/boot_banner.hpp"
 #include "app/private_postgres.hpp"
+#include "git/file_url.hpp"
 #include "secrets/password.hpp"
 #include "secrets/platform_key.hpp"
 
@@ -176,7 +177,7 @@ probes:
 )",
       fmt::arg("postgres", yaml_quoted(directory / "postgres")), fmt::arg("postgres_port", demo.postgres_port),
       fmt::arg("password", yaml_quoted(directory / "postgres-password")),
-      fmt::arg("repository", yaml_quoted("file://" + demo.repository.string())),
+      fmt::arg("repository", yaml_quoted(git::file_url(demo.repository.string()))),
       fmt::arg("key", yaml_quoted(directory / "platform-key.txt")), fmt::arg("state", yaml_quoted(directory / "state")),
       fmt::arg("http_port", demo.http_port), fmt::arg("probes_port", demo.probes_port));
 }

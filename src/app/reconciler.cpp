@@ -64,7 +64,9 @@ Task<Result<aio::PhaseOutcome>> Reconciler::run_startup_tasks(git::Mirror* mirro
     say("control database", prepared.error());
     outcome.degraded.emplace_back("main");
   }
-  if (mirror != nullptr) {
+  if (mirror == nullptr) {
+    files_known_ = true;
+  } else {
     if (auto read = co_await read_files(mirror, deadline); !read) {
       say("project files", read.error());
       outcome.degraded.emplace_back("projects");
@@ -104,6 +106,7 @@ Task<Result<>> Reconciler::read_files(git::Mirror* mirror, SteadyTime deadline) 
   auto read = co_await app::read_projects(mirror, &services_->projects(), services_->log(), deadline);
   if (!read) co_return failure(std::move(read.error()));
   commit_ = read->commit;
+  files_known_ = true;
   for (const auto& [path, blob] : read->blobs) files_[path].blob = blob;
   for (const auto& problem : read->rejected) log_.warn("projects", problem.to_string());
   for (const auto& problem : project_errors(services_->projects())) log_.warn("projects", problem.to_string());
@@ -113,10 +116,14 @@ Task<Result<>> Reconciler::read_files(git::Mirror* mirror, SteadyTime deadline) 
 Task<bool> Reconciler::attempt() {
   const auto taken = asked_;
   bool done = false;
-  if (auto prepared = co_await prepare(); prepared) {
-    done = !wanted_ || co_await pass();
-  } else {
+  if (auto prepared = co_await prepare(); !prepared) {
     say("control database", prepared.error());
+  } else if (!files_known_) {
+    // Nothing was read yet, which is not the same as nothing being declared. The monitor asks when it has something.
+    wanted_ = false;
+    done = true;
+  } else {
+    done = !wanted_ || co_await pass();
   }
   answered_ = taken;
   answered_timer_.cancel();
@@ -260,6 +267,7 @@ Task<Result<>> Reconciler::record_files() {
 
 Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes) {
   commit_ = changes.commit;
+  files_known_ = true;
   files_changed_ += changes.changes.size();
   std::vector<std::string> gone;
   for (const auto& change : changes.changes) {

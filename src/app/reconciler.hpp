@@ -81,8 +81,9 @@ class Reconciler {
   asio::steady_timer woken_;
   asio::steady_timer answered_timer_;
   bool prepared_ = false;
-  bool wanted_ = true;       ///< a pass has to be made
-  std::uint64_t asked_ = 0;  ///< tickets of act_on
+  bool files_known_ = false;  ///< the project files were read, or there is no repository: an empty estate means that
+  bool wanted_ = true;        ///< a pass has to be made
+  std::uint64_t asked_ = 0;   ///< tickets of act_on
   std::uint64_t answered_ = 0;
   std::string commit_;        ///< that the project files were seen at last
   std::string last_problem_;  ///< said in the log once, until it changes

@@ -42,6 +42,7 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.repository = *settings.projects.repository.url;
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;
+  manager.deep_interval = *settings.provision.deep_interval;
   return manager;
 }
 

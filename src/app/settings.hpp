@@ -166,6 +166,7 @@ struct ProbeSettings {
 struct ProvisionSettings {
   Setting<std::uint32_t> parallelism{4};  ///< deployments worked on at the same time
   Setting<std::chrono::milliseconds> resync_interval{std::chrono::minutes{10}};  ///< 0: never
+  Setting<std::chrono::milliseconds> deep_interval{std::chrono::hours{24}};      ///< 0: never
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};          ///< of one deployment's flow
 };
 

@@ -476,6 +476,8 @@ std::vector<Field> fields_of(Settings& settings) {
   list.duration(
       "resync_interval", settings.provision.resync_interval, milliseconds{0},
       "How often the servers are observed again although no file has changed, so that drift is put right; 0: never.");
+  list.duration("deep_interval", settings.provision.deep_interval, milliseconds{0},
+                "How often the inside of each database is looked at although nothing has changed, jittered; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
   list.leave();
   list.enter("state");

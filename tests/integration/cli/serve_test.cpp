@@ -112,6 +112,33 @@ TEST_F(ServeTest, WithoutMainItIsUpAndNotReadyThenHealsAndDoesWhatWaited) {
   EXPECT_EQ(opi.wait(), 0) << opi.text();
 }
 
+TEST_F(ServeTest, ARepositoryThatCannotBeReadDegradesAndIsNotTakenForAnEmptyOne) {
+  const fs::path path = folder_.path() / "projects.git";
+  const std::string projects =
+      "projects: {repository: {url: \"file://" + path.string() + "\", poll_interval: 200ms}}\n";
+  configure(projects);
+  {
+    GitRepository repository(path);
+    repository.commit({{.path = "projects/one.yaml", .content = project_yaml("one")}});
+    RunningOpi opi(folder_.path(), {"serve"});
+    ASSERT_TRUE(opi.says("created, database one_d1")) << opi.text();
+    opi.signal(SIGTERM);
+    ASSERT_EQ(opi.wait(), 0);
+  }
+  fs::rename(path, folder_.path() / "away.git");
+  RunningOpi opi(folder_.path(), {"serve"});
+  ASSERT_TRUE(opi.says("serving", std::chrono::seconds(30))) << opi.text();
+  const auto degraded = TcpClient::get(probes_, "/readyz");
+  EXPECT_THAT(degraded, HasSubstr("200 OK"));
+  EXPECT_THAT(degraded, HasSubstr("\"startup_tasks\""));
+  fs::rename(folder_.path() / "away.git", path);
+  EXPECT_THAT(ask_until(probes_, "/readyz", "\"degraded\":[]"), HasSubstr("\"degraded\":[]"));
+  EXPECT_THAT(TcpClient::get(http_, "/api/v1/status"), HasSubstr("\"state\":\"ready\""));
+  EXPECT_EQ(opi.text().find("kept"), std::string::npos) << opi.text();
+  opi.signal(SIGTERM);
+  EXPECT_EQ(opi.wait(), 0) << opi.text();
+}
+
 TEST_F(ServeTest, LosingMainWhileServingIsSeenAndHeals) {
   configure();
   RunningOpi opi(folder_.path(), {"serve"});
