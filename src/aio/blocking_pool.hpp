@@ -49,7 +49,7 @@ class BlockingPool {
 
 /// One call: the function, its outcome, and the timer that wakes the caller on the caller's executor.
 template <class Function>
-struct BlockingPool::Call : std::enable_shared_from_this<Call<Function>> {
+struct BlockingPool::Call {
   using Value = std::invoke_result_t<Function>;
 
   Call(Function f, const asio::any_io_executor& executor) : function(std::move(f)), done(executor) {
@@ -69,8 +69,11 @@ struct BlockingPool::Call : std::enable_shared_from_this<Call<Function>> {
     }
     function.reset();  // what it captured goes before the caller continues
   }
-  void finish() {
-    asio::post(done.get_executor(), [call = this->shared_from_this()] {
+  /// Wakes the caller. The reference goes along: were it dropped here, on the pool's thread, the timer could go after
+  /// the caller's executor has.
+  static void finish(std::shared_ptr<Call> call) {
+    const auto executor = call->done.get_executor();
+    asio::post(executor, [call = std::move(call)] {
       call->finished = true;
       call->done.cancel();
     });
@@ -84,7 +87,7 @@ struct BlockingPool::Call : std::enable_shared_from_this<Call<Function>> {
     Job(const Job&) = delete;
     Job& operator=(const Job&) = delete;
     ~Job() {
-      if (call) call->finish();
+      if (call) finish(std::move(call));
     }
     void operator()() { call->work(); }
     std::shared_ptr<Call> call;

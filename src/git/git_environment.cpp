@@ -8,6 +8,8 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "git/file_url.hpp"
+
 namespace opi::git {
 
 namespace {
@@ -72,7 +74,7 @@ std::string origin_of(const std::string& url) {
 Result<Remote> parse_remote(const std::string& url) {
   if (url.empty() || url.front() == '-' || has_control(url) || url.size() > 2'048)
     return failure(ErrorKind::invalid, "the URL of the repository is empty or not usable");
-  if (url.front() == '/') return Remote{.url = "file://" + url, .scheme = "file"};
+  if (url.front() == '/') return Remote{.url = file_url(url), .scheme = "file"};
   const auto mark = url.find("://");
   if (mark == std::string::npos) {
     // user@host:path; a transport helper ("ext::…") is not one.
@@ -122,7 +124,7 @@ std::string configuration_text(const MirrorSettings& settings, const Remote& rem
   text += fmt::format("[safe]\n\tdirectory = {}\n", config_value(repository.string()));
   if (remote.scheme == "file") {
     // upload-pack runs in the source, which another user may own; it is asked for by name here, so it is trusted.
-    const std::string path = remote.url.substr(7);
+    const std::string path = path_of_file_url(remote.url);
     text += fmt::format("\tdirectory = {}\n\tdirectory = {}\n", config_value(path), config_value(path + "/.git"));
   }
   return text;

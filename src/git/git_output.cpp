@@ -109,7 +109,8 @@ Result<Snapshot> parse_commit(std::string_view line) {
   const auto time = take_until(line, '\0');
   const auto seconds = time ? number_of<std::int64_t>(*time) : std::nullopt;
   if (!id || !is_object_id(*id) || !seconds) return strange("log");
-  constexpr std::int64_t latest = 253'402'300'799;  // the end of the year 9999; a commit may claim anything
+  // A commit may claim any time; the clock's nanoseconds end in 2262.
+  constexpr std::int64_t latest = std::chrono::floor<std::chrono::seconds>(WallTime::max().time_since_epoch()).count();
   Snapshot snapshot{.commit = std::string(*id), .author = clean_line(line, 300)};
   snapshot.committed = WallTime(std::chrono::seconds(std::clamp<std::int64_t>(*seconds, 0, latest)));
   return snapshot;
