@@ -39,12 +39,15 @@ class Postgres:
             account = pwd.getpwnam("postgres")
             os.chown(folder, account.pw_uid, account.pw_gid)
             self.as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]
-        subprocess.run([*self.as_user, self.binaries / "initdb", "-D", self.data, "-U", "bench", "-A", "trust", "--no-sync",
-                        "--locale=C.UTF-8", "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        self.process = subprocess.Popen([*self.as_user, self.binaries / "postgres", "-D", self.data, "-c", f"port={self.port}",
-                                         "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-        while subprocess.run([self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode != 0:
+        subprocess.run(
+            [*self.as_user, self.binaries / "initdb", "-D", self.data, "-U", "bench", "-A", "trust", "--no-sync",
+             "--locale=C.UTF-8", "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        self.process = subprocess.Popen(
+            [*self.as_user, self.binaries / "postgres", "-D", self.data, "-c", f"port={self.port}",
+             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+        asks = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(asks).returncode != 0:
             if self.process.poll() is not None:
                 raise SystemExit("PostgreSQL did not start")
 
