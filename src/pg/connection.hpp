@@ -28,11 +28,14 @@ class Session;
 
 /// One session. Move-only; destruction closes the socket at once without waiting.
 ///
-/// Threading: one operation at a time, on the executor given to `connect`.
+/// Threading: one operation at a time, from any executor; the caller resumes on its own. The context of the executor
+/// given to `connect` watches the socket: it runs meanwhile, and outlives the connection.
+///
 /// Cancellation: terminal cancellation of an awaiting coroutine ends the operation with ErrorKind::cancelled and leaves
-/// the connection `broken()` (the server's answer is still under way): it is closed, never used again. Errors: a
-/// server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and never
-/// parameters. After an error within the protocol (broken()) the connection is useless.
+/// the connection `broken()` (the server's answer is still under way): it is closed, never used again.
+///
+/// Errors: a server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and
+/// never parameters. After an error within the protocol (broken()) the connection is useless.
 class Connection {
  public:
   /// Dials, authenticates and pins the session (see startup_pins). Blocking parts (name lookup, files) run on

@@ -81,12 +81,14 @@ Result<std::reference_wrapper<DatabasePool>> DatabasePools::get(std::string_view
 
 std::vector<std::string> DatabasePools::list() const {
   std::vector<std::string> names;
+  names.reserve(pools_.size());
   for (const auto& [name, pool] : pools_) names.push_back(name);
   return names;
 }
 
 std::vector<PoolStats> DatabasePools::stats() const {
   std::vector<PoolStats> stats;
+  stats.reserve(pools_.size());
   for (const auto& [name, pool] : pools_) stats.push_back(pool->stats());
   return stats;
 }

@@ -21,8 +21,9 @@ struct PoolStart {
   std::string error = {};
 };
 
-/// Ownership: owns its pools; destroyed after `close()`. Threading: `initialize` and `close` on one executor; `get`,
-/// `list` and `stats` from any thread once initialised.
+/// Ownership: owns its pools; destroyed after `close()`.
+///
+/// Threading: `initialize` and `close` on one executor; `get`, `list` and `stats` from any thread once initialised.
 class DatabasePools {
  public:
   DatabasePools(asio::any_io_executor executor, aio::BlockingPool& blocking, Logger log,
@@ -30,7 +31,9 @@ class DatabasePools {
   ~DatabasePools();
 
   /// Opens all of them at the same time. A pool that cannot connect stays degraded and recovers by itself; that is not
-  /// an error. Errors: invalid (two of one name, no `main`), closed. Calling it twice is an error.
+  /// an error.
+  ///
+  /// Errors: invalid (two of one name, no `main`), closed. Calling it twice is an error.
   Task<Result<std::vector<PoolStart>>> initialize(std::vector<PoolConfig> configs, SteadyTime deadline);
 
   /// not_found, with the names that there are.

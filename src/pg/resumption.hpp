@@ -53,7 +53,7 @@ class Resumption {
 template <class Start>
 Task<> suspend(Start start) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      [](auto handler, Start begin) {
+      [](auto handler, const Start& begin) {
         const auto slot = asio::get_associated_cancellation_slot(handler);
         begin(Resumption(std::move(handler)), slot);
       },

@@ -12,8 +12,11 @@ namespace opi::pg {
 /// Watches one connected socket until it is detached. One readiness event is always asked for, also between operations:
 /// a server that ends an idle session is noticed at once, and taking or giving back a connection costs no system call.
 ///
-/// Ownership: borrows the descriptor; `detach()` (or destruction) before libpq closes it. Threading: one user at a
-/// time, on any executor; the waiting coroutine resumes on its own. Cancellation: of a wait, any type.
+/// Ownership: borrows the descriptor; `detach()` (or destruction) before libpq closes it.
+///
+/// Threading: one user at a time, on any executor; the waiting coroutine resumes on its own.
+///
+/// Cancellation: of a wait, any type.
 class SocketWatch {
  public:
   SocketWatch(const asio::any_io_executor& executor, int descriptor);

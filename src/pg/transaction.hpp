@@ -9,8 +9,11 @@ namespace opi::pg {
 enum class Isolation { read_committed, repeatable_read, serializable };
 
 /// Begun by `begin`; ended by `commit` or `rollback`. Destroyed without either, the connection is left in its
-/// transaction and its pool rolls it back (or closes it) before anyone else gets it. Ownership: borrows the connection,
-/// which outlives it. Threading: as Connection.
+/// transaction and its pool rolls it back (or closes it) before anyone else gets it.
+///
+/// Ownership: borrows the connection, which outlives it.
+///
+/// Threading: as Connection.
 class Transaction {
  public:
   static Task<Result<Transaction>> begin(Connection& connection, Isolation isolation = Isolation::read_committed);
