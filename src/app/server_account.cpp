@@ -94,7 +94,7 @@ bool reachable_for(const ServerAccount& account, const fs::path& folder) {
 
 Result<fs::path> place_for(const ServerAccount& account, const fs::path& wanted, const fs::path& system_state) {
   std::error_code ec;
-  const fs::path absolute = fs::absolute(wanted).lexically_normal();
+  fs::path absolute = fs::absolute(wanted).lexically_normal();
   if (fs::exists(absolute, ec) && reachable_for(account, absolute)) return fs::canonical(absolute, ec);
   if (reachable_for(account, absolute.parent_path()) && !fs::is_symlink(absolute, ec)) {
     if (auto made = make_owned_folder(account, absolute); !made) return failure(made.error());
@@ -108,7 +108,7 @@ Result<fs::path> place_for(const ServerAccount& account, const fs::path& wanted,
   }
   fs::permissions(keyed, fs::perms(0711), ec);
   fs::permissions(system_state, fs::perms(0711), ec);
-  const fs::path target = keyed / absolute.filename();
+  fs::path target = keyed / absolute.filename();
   if (auto made = make_owned_folder(account, target); !made) return failure(made.error());
   fs::remove(absolute, ec);  // an empty folder or a stale link; never a folder with something in it
   fs::create_symlink(target, absolute, ec);

@@ -16,11 +16,11 @@
 namespace opi::http {
 
 struct Server::State {
-  State(asio::any_io_executor executor, Router routes, ServerLimits limits, Logger log)
+  State(const asio::any_io_executor& executor, Router routes, ServerLimits limits, Logger log)
       : router(std::move(routes)),
         context{.router = &router, .limits = limits, .log = std::move(log)},
         scope(executor, context.log, "http"),
-        gate(std::move(executor)) {}
+        gate(executor) {}
 
   class Listed;
   Task<> accept_connections();

@@ -161,11 +161,11 @@ Task<Result<ResultSet>> Session::collect() {
   co_return last;
 }
 
-Task<Result<ResultSet>> Session::finish(Operation& operation, int sent) {
+Task<Result<ResultSet>> Session::finish(Operation* operation, int sent) {
   if (sent == 0) co_return failure(lost());
   if (auto flushed = co_await flush(); !flushed) co_return failure(std::move(flushed.error()));
   auto result = co_await collect();
-  operation.done();
+  operation->done();
   co_return result;
 }
 
@@ -176,12 +176,12 @@ Task<Result<ResultSet>> Session::query(std::string sql, Params params) {
   const std::vector<const char*> values = values_of(params);
   const int sent = PQsendQueryParams(handle_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
                                      values.data(), nullptr, nullptr, 0);
-  co_return co_await finish(operation, sent);
+  co_return co_await finish(&operation, sent);
 }
 
 Task<Result<ResultSet>> Session::run_simple(std::string sql) {
   Operation operation(this);
-  co_return co_await finish(operation, PQsendQuery(handle_.get(), sql.c_str()));
+  co_return co_await finish(&operation, PQsendQuery(handle_.get(), sql.c_str()));
 }
 
 Task<Result<ResultSet>> Session::execute(std::string sql) {
@@ -200,7 +200,7 @@ Task<Result<>> Session::prepare(StatementCache::Entry entry) {
   {
     Operation operation(this);
     const int sent = PQsendPrepare(handle_.get(), entry.name.c_str(), entry.sql.c_str(), 0, nullptr);
-    prepared = co_await finish(operation, sent);
+    prepared = co_await finish(&operation, sent);
   }
   if (!prepared) co_return failure(std::move(prepared.error()));
   statements_.add(std::move(entry));
@@ -212,7 +212,7 @@ Task<Result<ResultSet>> Session::run_named(std::string name, const Params* param
   const std::vector<const char*> values = values_of(*params);
   const int sent = PQsendQueryPrepared(handle_.get(), name.c_str(), static_cast<int>(values.size()), values.data(),
                                        nullptr, nullptr, 0);
-  co_return co_await finish(operation, sent);
+  co_return co_await finish(&operation, sent);
 }
 
 Task<Result<ResultSet>> Session::query_prepared(std::string sql, Params params) {

@@ -60,7 +60,7 @@ class Session {
   Task<Result<>> flush();
   Task<Result<>> wait_for_input();
   Task<Result<ResultSet>> collect();
-  Task<Result<ResultSet>> finish(Operation& operation, int sent);
+  Task<Result<ResultSet>> finish(Operation* operation, int sent);
   Task<Result<ResultSet>> run_simple(std::string sql);
   Task<Result<ResultSet>> run_named(std::string name, const Params* params);
   Task<Result<>> prepare(StatementCache::Entry entry);

@@ -92,6 +92,10 @@ Task<std::uint64_t> allocations_of(DatabasePool* pool, int rounds) {
 }
 
 TEST_F(PoolAllocationTest, TheUncontendedAcquireAndReleaseAllocateNothing) {
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "with red zones a coroutine's frame is larger than what Asio keeps for the next one; the build with "
+                  "the thread sanitizer counts";
+#endif
   DatabasePool& pool = open(config(2, 2));
   const std::uint64_t counted_before = allocations;
   ::operator delete(::operator new(1));

@@ -8,6 +8,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <future>
 
 #include "aio/with_deadline.hpp"
 #include "pg/database_pool.hpp"
@@ -86,13 +87,14 @@ class PoolTest : public testing::Test {
   /// once.
   template <class Action>
   void on_loop(Action action) {
-    bool done = false;
+    std::promise<void> promise;
+    const auto done = promise.get_future();
     asio::post(io_, [&] {
       action();
-      done = true;
+      promise.set_value();
     });
     io_.restart();
-    while (!done) io_.run_one();
+    while (done.wait_for(0s) != std::future_status::ready) io_.run_one();
   }
   void cancel(const std::shared_ptr<PendingAcquire>& pending) {
     on_loop([&] { pending->stop.emit(asio::cancellation_type::terminal); });
