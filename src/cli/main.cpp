@@ -1,7 +1,6 @@
 // The program `opi`: one command, one exit code.
 #include <iostream>
 
-#include "app/settings_fields.hpp"
 #include "cli/arguments.hpp"
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
@@ -29,7 +28,7 @@ int run(const Arguments& arguments) {
     case Command::config_check: return opi::cli::run_config_check(arguments.config, environment, std::cout, std::cerr);
     case Command::config_show:
       return opi::cli::run_config_show(arguments.config, arguments.json, environment, std::cout, std::cerr);
-    case Command::config_manual: std::cout << opi::app::settings_manual(); return opi::cli::exit_done;
+    case Command::config_manual: return opi::cli::run_config_manual(std::cout);
   }
   return opi::cli::exit_usage;
 }

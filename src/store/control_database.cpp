@@ -90,15 +90,15 @@ Task<Result<>> finish_creation(pg::Connection* connection, std::string name) {
   co_return done;
 }
 
-/// Makes what is missing, from a session in another database. True when this call created the database.
-Task<Result<bool>> create_and_finish(pg::Connection* connection, std::string name) {
+/// Makes what is missing, from a session in another database. `created` becomes true when this call created the
+/// database, also when another finishes it meanwhile and this call has to look again.
+Task<Result<>> create_and_finish(pg::Connection* connection, std::string name, bool* created) {
   auto rights = co_await rights_on(connection, name);
   if (!rights) co_return failure(rights.error());
-  bool created = false;
   if (!rights->exists) {
     const auto made = co_await connection->execute(fmt::format(
         "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false", pg::quote_identifier(name)));
-    created = made.has_value();
+    if (made) *created = true;
     if (!made && made.error().code != pg::sqlstate::duplicate_database &&
         made.error().code != pg::sqlstate::unique_violation) {
       Error error = made.error();
@@ -111,20 +111,18 @@ Task<Result<bool>> create_and_finish(pg::Connection* connection, std::string nam
     rights = co_await rights_on(connection, name);
     if (!rights) co_return failure(rights.error());
   }
-  if (rights->accepts_connections) co_return created;  // finished, perhaps by another process
+  if (rights->accepts_connections) co_return Result<>{};  // finished, perhaps by another process
   if (!rights->open_to_public) {
     co_return failure(
         Error(ErrorKind::conflict, fmt::format("the control database \"{}\" was closed to connections", name))
             .with_remedy(fmt::format("when that is over, run: ALTER DATABASE {} ALLOW_CONNECTIONS true",
                                      pg::quote_identifier(name))));
   }
-  auto finished = co_await finish_creation(connection, name);
-  if (!finished) co_return failure(std::move(finished.error()));
-  co_return created;
+  co_return co_await finish_creation(connection, name);
 }
 
-Task<Result<bool>> create_through_maintenance(asio::any_io_executor executor, pg::ServerSettings server,
-                                              aio::BlockingPool* blocking, SteadyTime deadline) {
+Task<Result<>> create_through_maintenance(asio::any_io_executor executor, pg::ServerSettings server,
+                                          aio::BlockingPool* blocking, bool* created, SteadyTime deadline) {
   const std::string name = server.database;
   server.database = maintenance_database;
   auto connection = co_await pg::Connection::connect(executor, server, *blocking, deadline);
@@ -133,7 +131,7 @@ Task<Result<bool>> create_through_maintenance(asio::any_io_executor executor, pg
                           .while_doing(fmt::format("the control database \"{}\" is to be created through \"{}\"", name,
                                                    maintenance_database)));
   }
-  auto outcome = co_await create_and_finish(&*connection, name);
+  auto outcome = co_await create_and_finish(&*connection, name, created);
   co_await connection->close(deadline);
   co_return outcome;
 }
@@ -160,16 +158,12 @@ Task<Result<ControlDatabaseReport>> ensure(asio::any_io_executor executor, pg::S
     }
     const std::string code = entered.error().code;
     if (code != pg::sqlstate::invalid_catalog_name && code != not_accepting) co_return failure(entered.error());
-    auto created = co_await create_through_maintenance(executor, server, blocking, deadline);
-    if (created) {
-      report.created = report.created || *created;
-    } else if (!lost_a_race(created.error())) {
-      co_return failure(std::move(created.error()));
-    }
+    auto made = co_await create_through_maintenance(executor, server, blocking, &report.created, deadline);
+    if (!made && !lost_a_race(made.error())) co_return failure(std::move(made.error()));
     if (SystemClock().steady() >= deadline) {
       co_return failure(ErrorKind::timed_out, "others keep changing the control database");
     }
-    if (!created && !co_await aio::sleep_for(backoff.next())) {
+    if (!made && !co_await aio::sleep_for(backoff.next())) {
       co_return failure(ErrorKind::cancelled, "cancelled while the control database was being created");
     }
   }

@@ -94,7 +94,9 @@ TEST_F(PoolOutageTest, PoolScenario31_TooManyClientsIsWaitedFor) {
   test::PostgresServer server({.max_connections = 6, .settings = {{"superuser_reserved_connections", "0"}}});
   PoolConfig crowd = of(server, 0, 10);
   std::vector<Lease> leases;
-  DatabasePool& first = open(of(server, 6, 6));
+  DatabasePool& first = make(of(server, 6, 6));
+  (void)run(first.start(in(10s)));  // the session that found the server ready may not have left yet
+  ASSERT_TRUE(eventually([&] { return first.stats().idle == 6; }));
   DatabasePool& second = make(crowd);
   const auto started = run(second.start(in(10s)));
   ASSERT_FALSE(started);
