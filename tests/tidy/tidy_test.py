@@ -96,6 +96,7 @@ GOOD = [
     ("src/provision/planner.cpp", "int x = 1'000'000;\nchar c = 'x';\nauto r = R\"(std::cout << PQexec(1))\";\n"),
     ("src/cli/plan.cpp", "fmt::print(\"{}\", plan);\nconst char* home = std::getenv(\"HOME\");\n"),
     ("tests/app/a_test.cpp", "  if (::geteuid() != 0) GTEST_SKIP() << 1;\n"),
+    ("tests/pg/a_test.cpp", "#if __has_feature(address_sanitizer)\n  GTEST_SKIP() << 1;\n#endif\n"),
     ("src/pg/pool.cpp", "auto x = operand(1); x.rand(2);\n"),
     ("tests/support/server.cpp", "PQfinish(connection);\n"),
     ("tests/pg/pool_test.cpp", "timer.sleep(3); co_await aio::sleep_for(10ms);\n"),
