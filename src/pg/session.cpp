@@ -263,6 +263,7 @@ Task<Result<>> without_value(Task<Result<ResultSet>> operation) {
 
 Task<Result<>> Session::ping(SteadyTime deadline) {
   if (auto usable = check_usable({}, nullptr); !usable) co_return failure(std::move(usable.error()));
+  if (deadline <= std::chrono::steady_clock::now()) co_return failure(ErrorKind::timed_out, "no time left for a ping");
   co_return co_await aio::with_deadline(without_value(run_simple({})), deadline, "no answer to a ping from " + peer_);
 }
 

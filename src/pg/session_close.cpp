@@ -29,12 +29,25 @@ Task<Result<bool>> send_cancel(aio::BlockingPool* blocking, std::shared_ptr<PGca
 }
 
 /// Reads until the server closes its end: its backend is gone then, and no unread data turns our close into a reset.
-Task<Result<>> read_to_the_end(asio::posix::stream_descriptor socket) {
+Task<Result<>> read_to_the_end(std::shared_ptr<asio::posix::stream_descriptor> socket) {
   std::array<char, 4'096> buffer{};
   for (;;) {
-    const auto [error, read] = co_await socket.async_read_some(asio::buffer(buffer), as_result);
+    const auto [error, read] = co_await socket->async_read_some(asio::buffer(buffer), as_result);
     if (error == asio::error::operation_aborted) co_return failure(ErrorKind::cancelled, "closing");
     if (error) co_return Result<>{};
+  }
+}
+
+/// Returns when the server has closed its end, or at the deadline. A cancel request that comes before its statement has
+/// begun is lost, and a request says nothing of what it did: it is sent until the session ends.
+Task<> await_end(std::shared_ptr<asio::posix::stream_descriptor> socket, std::shared_ptr<PGcancel> cancel,
+                 aio::BlockingPool* blocking, SteadyTime deadline) {
+  constexpr std::chrono::milliseconds first_pause{20};
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  for (auto pause = first_pause; now() < deadline; pause *= 2) {
+    const SteadyTime until = cancel ? std::min(deadline, now() + pause) : deadline;
+    if (co_await aio::with_deadline(read_to_the_end(socket), until, "closing")) co_return;
+    if (cancel) co_await aio::with_deadline(send_cancel(blocking, cancel), deadline, "cancelling");
   }
 }
 
@@ -44,24 +57,19 @@ Task<> Session::close(SteadyTime deadline) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   if (!handle_) co_return;
   const bool abandoned = end_ == End::abandoned && PQtransactionStatus(handle_.get()) == PQTRANS_ACTIVE;
-  bool stopped = false;
   // Without it the server would go on with a statement that nobody waits for. In plain text only where the session is
   // too.
-  if (abandoned && PQsslInUse(handle_.get()) == 0) {
-    std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), FreeCancel{});
-    if (cancel) {
-      const auto sent = co_await aio::with_deadline(send_cancel(blocking_, std::move(cancel)), deadline, "cancelling");
-      stopped = sent && *sent;
-    }
-  }
+  std::shared_ptr<PGcancel> cancel;
+  if (abandoned && PQsslInUse(handle_.get()) == 0) cancel = {PQgetCancel(handle_.get()), FreeCancel{}};
+  if (cancel) co_await aio::with_deadline(send_cancel(blocking_, cancel), deadline, "cancelling");
   watch_.detach();
-  asio::posix::stream_descriptor twin(executor_);
-  if (end_ == End::none || stopped) {
+  auto twin = std::make_shared<asio::posix::stream_descriptor>(executor_);
+  if (end_ == End::none || cancel) {
     const int descriptor = ::fcntl(PQsocket(handle_.get()), F_DUPFD_CLOEXEC, 0);
-    if (descriptor >= 0) twin.assign(descriptor);
+    if (descriptor >= 0) twin->assign(descriptor);
   }
   handle_.reset();  // says goodbye
-  if (twin.is_open()) co_await aio::with_deadline(read_to_the_end(std::move(twin)), deadline, "closing");
+  if (twin->is_open()) co_await await_end(std::move(twin), std::move(cancel), blocking_, deadline);
 }
 
 }  // namespace opi::pg

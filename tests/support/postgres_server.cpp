@@ -51,7 +51,11 @@ class Descriptor {
 
 std::string read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::string text;
+  std::array<char, 65'536> part{};  // in large parts: logs reach many megabytes
+  while (in.read(part.data(), part.size()) || in.gcount() > 0)
+    text.append(part.data(), static_cast<std::size_t>(in.gcount()));
+  return text;
 }
 
 bool as_root() {
