@@ -99,7 +99,7 @@ class References {
     const std::string list = known.empty() ? "there is none" : "known: " + yaml::joined(known);
     add(value.place, path,
         fmt::format("{} is not {} ({}){}", shown(value.value), what, list,
-                    near ? fmt::format("; did you mean \"{}\"?", *near) : ""));
+                    near ? fmt::format("; did you mean {}?", shown(*near)) : ""));
     return false;
   }
 

@@ -3,8 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "yaml/problems.hpp"
+
 namespace opi::yaml {
 namespace {
+
+/// Fit for a message as it is; what a file says may be neither short nor printable.
+bool harmless(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7F; });
+}
 
 constexpr std::size_t length_max = 64;
 
@@ -52,10 +59,12 @@ std::optional<std::string> nearest(std::string_view name, std::span<const std::s
 }
 
 std::string joined(std::span<const std::string> names) {
+  constexpr std::size_t names_max = 20;
   std::string text;
-  for (const std::string& name : names) {
-    if (!text.empty()) text += ", ";
-    text += name;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += ", ";
+    if (i == names_max) return text + "…";
+    text += harmless(names[i]) ? names[i] : shown(names[i]);
   }
   return text;
 }

@@ -14,7 +14,7 @@ namespace opi::yaml {
 /// have no neighbours.
 std::optional<std::string> nearest(std::string_view name, std::span<const std::string> candidates);
 
-/// "a, b, c".
+/// "a, b, c": at most 20 of them; one that is long or not printable ASCII is quoted, escaped and cut as by shown().
 std::string joined(std::span<const std::string> names);
 
 }  // namespace opi::yaml

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <string>
 
 #include "project/errors_of.hpp"
@@ -105,6 +107,16 @@ TEST(ProjectReferences, SchemasThatDoNotFitBehindADeploymentsNameAreRefusedNever
   const auto errors = errors_of(text);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_THAT(errors[0], HasSubstr("has 68 bytes; PostgreSQL takes 63"));
+}
+
+TEST(ProjectReferences, NamesThatAMessageListsAreEscapedAndCut) {
+  const auto errors = errors_of(
+      "name: x\nclusters: [c]\ncomponents: [{name: \"we\\tb\\e[2J\"}]\n"
+      "deployments: [{name: prod, components: [{reference: web}]}]\n");
+  ASSERT_FALSE(errors.empty());
+  for (const std::string& error : errors) {
+    EXPECT_TRUE(std::ranges::all_of(error, [](char c) { return static_cast<unsigned char>(c) >= 0x20; })) << error;
+  }
 }
 
 TEST(ProjectReferences, AMistypedAgeKeyShowsInItsChecksum) {
