@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "pg/database_pool.hpp"
+#include "pg/acquire_error.hpp"
 #include "pg/duration_text.hpp"
 
 namespace opi::pg {
@@ -14,6 +14,7 @@ ErrorKind error_kind(AcquireErrorKind kind) noexcept {
   switch (kind) {
     case AcquireErrorKind::queue_full: return ErrorKind::exhausted;
     case AcquireErrorKind::timed_out: return ErrorKind::timed_out;
+    case AcquireErrorKind::deadlocked: return ErrorKind::conflict;
     case AcquireErrorKind::unavailable: return ErrorKind::unavailable;
     case AcquireErrorKind::closed: return ErrorKind::closed;
     case AcquireErrorKind::cancelled: return ErrorKind::cancelled;
@@ -62,6 +63,7 @@ std::string_view to_string(AcquireErrorKind kind) noexcept {
   switch (kind) {
     case AcquireErrorKind::queue_full: return "queue full";
     case AcquireErrorKind::timed_out: return "timed out";
+    case AcquireErrorKind::deadlocked: return "deadlocked";
     case AcquireErrorKind::unavailable: return "unavailable";
     case AcquireErrorKind::closed: return "closed";
     case AcquireErrorKind::cancelled: return "cancelled";
@@ -74,11 +76,15 @@ Error AcquireError::to_error() const {
   switch (kind) {
     case AcquireErrorKind::timed_out:
       text = fmt::format("pool {}: acquire timed out after {}", pool, duration_text(waited));
+      if (paused) text += ": the pool is paused";
       if (!holders.empty()) {
         text += fmt::format(": {} in use", holders.size());
       } else if (!last_error.empty()) {
         text += ": " + outage_text(*this);
       }
+      break;
+    case AcquireErrorKind::deadlocked:
+      text = fmt::format("pool {}: everyone who holds a connection waits for another one", pool);
       break;
     case AcquireErrorKind::queue_full:
       text = fmt::format("pool {}: too many are waiting for a connection", pool);

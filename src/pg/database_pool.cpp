@@ -1,48 +1,16 @@
 #include "pg/database_pool.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <cassert>
 #include <utility>
 
-#include "aio/with_deadline.hpp"
 #include "pg/pool_state.hpp"
 
 namespace opi::pg {
-namespace {
-
-/// The coroutine that waits may vanish between the answer and its continuation: then the connection goes back by
-/// itself.
-struct LeaseWaiter : PoolWaiter {
-  std::function<void(PoolSlot*)> give_back;
-  LeaseWaiter() = default;
-  ~LeaseWaiter() override {
-    if (slot != nullptr) give_back(slot);
-  }
-  LeaseWaiter(const LeaseWaiter&) = delete;
-  LeaseWaiter& operator=(const LeaseWaiter&) = delete;
-};
-
-}  // namespace
 
 // ---- Lease ---------------------------------------------------------------------------------------------------------
-
-Lease::Lease(std::shared_ptr<void> pool, PoolSlot* slot) noexcept : pool_(std::move(pool)), slot_(slot) {}
-
-Lease::Lease(Lease&& other) noexcept : pool_(std::move(other.pool_)), slot_(std::exchange(other.slot_, nullptr)) {}
-
-Lease& Lease::operator=(Lease&& other) noexcept {
-  if (this != &other) {
-    release();
-    pool_ = std::move(other.pool_);
-    slot_ = std::exchange(other.slot_, nullptr);
-  }
-  return *this;
-}
-
-Lease::~Lease() {
-  release();
-}
 
 Connection& Lease::operator*() const noexcept {
   assert(slot_ != nullptr && "this lease was given back or moved from");
@@ -53,99 +21,100 @@ Connection* Lease::operator->() const noexcept {
   return &**this;
 }
 
-void Lease::release() noexcept {
-  if (PoolSlot* const slot = std::exchange(slot_, nullptr)) {
-    static_cast<DatabasePool::State*>(pool_.get())->give_back(slot, false);
-    pool_.reset();
-  }
+void Lease::give_back(bool discard) noexcept {
+  std::exchange(state_, nullptr)->give_back(std::exchange(slot_, nullptr), discard);
 }
 
-void Lease::discard() noexcept {
-  if (PoolSlot* const slot = std::exchange(slot_, nullptr)) {
-    static_cast<DatabasePool::State*>(pool_.get())->give_back(slot, true);
-    pool_.reset();
-  }
+Connection Lease::detach() noexcept {
+  assert(slot_ != nullptr && "this lease was given back or moved from");
+  return std::exchange(state_, nullptr)->detach(std::exchange(slot_, nullptr));
 }
 
 // ---- acquire -------------------------------------------------------------------------------------------------------
 
 namespace {
 
-/// What `suspend` starts: joins the queue.
-template <class State>
-struct JoinQueue {
-  std::shared_ptr<State> state;
-  std::shared_ptr<PoolWaiter> waiter;
-  void operator()(Resumption resumption, asio::cancellation_slot slot) const {
-    waiter->resumption = std::move(resumption);
-    if (slot.is_connected()) {
-      slot.assign([pool = std::weak_ptr(state), waiting = std::weak_ptr(waiter)](asio::cancellation_type) {
-        const auto locked = pool.lock();
-        const auto entry = waiting.lock();
-        if (!locked || !entry) return;
-        PoolActions actions;
-        locked->core.cancel(*entry, locked->now(), actions);
-        locked->perform(std::move(actions));
-      });
-    }
-    PoolActions actions;
-    state->core.enqueue(waiter, state->now(), actions);
-    state->perform(std::move(actions));
+AcquireError too_late(const std::string& pool) {
+  AcquireError error;
+  error.kind = AcquireErrorKind::timed_out;
+  error.pool = pool;
+  return error;
+}
+
+/// Tells of one acquire, however it ends.
+class AcquireSpan {
+ public:
+  AcquireSpan(PoolTracer* tracer, std::string_view pool, const std::source_location& where) noexcept
+      : tracer_(tracer), span_(tracer->acquire_begun(pool, where)) {}
+  ~AcquireSpan() { tracer_->acquire_ended(span_, ended_ ? error_ : &interrupted_); }
+  AcquireSpan(const AcquireSpan&) = delete;
+  AcquireSpan& operator=(const AcquireSpan&) = delete;
+  void end(const Acquired& acquired) noexcept {
+    ended_ = true;
+    error_ = acquired ? nullptr : &acquired.error();
   }
+
+ private:
+  PoolTracer* tracer_;
+  std::uint64_t span_;
+  bool ended_ = false;
+  const AcquireError* error_ = nullptr;
+  const AcquireError interrupted_{.kind = AcquireErrorKind::cancelled, .pool = {}};
 };
+
+Task<Acquired> traced(Task<Acquired> acquire, PoolTracer* tracer, std::string pool, std::source_location where) {
+  AcquireSpan span(tracer, pool, where);
+  Acquired acquired = co_await std::move(acquire);
+  span.end(acquired);
+  co_return acquired;
+}
 
 }  // namespace
 
-Task<std::expected<Lease, AcquireError>> DatabasePool::acquire(AcquireOptions options, std::source_location where) {
-  const auto state = state_;
-  const SteadyTime begun = state->now();
-  const SteadyTime deadline = options.deadline.value_or(begun + state->config.pool.acquire_timeout);
-  if (deadline <= begun) {
-    AcquireError error;
-    error.kind = AcquireErrorKind::timed_out;
-    error.pool = state->config.name;
-    co_return std::unexpected(std::move(error));
-  }
-  const Borrower borrower(where, options.task);
-  for (SteadyTime now = begun;; now = state->now()) {
-    PoolActions actions;
-    const PoolCore::Taken taken = state->core.try_take(borrower, now, actions);
-    if (!actions.empty()) state->perform(std::move(actions));
-    if (taken.slot == nullptr) break;
-    Lease lease(state, taken.slot);
-    if (!taken.needs_ping) co_return lease;
-    const auto pong = co_await lease->ping(std::min(deadline, now + state->config.pool.ping_timeout));
-    if (pong) co_return lease;
-    const bool cancelled = pong.error().kind == ErrorKind::cancelled;
-    state->core.refused(false, cancelled);
-    if (!cancelled) state->core.suspect_idle(state->now());
-    lease.discard();
-    if (cancelled) co_return std::unexpected(state->error_now(AcquireErrorKind::cancelled, begun));
-  }
+Task<Acquired> DatabasePool::acquire(AcquireOptions options, std::source_location where) {
+  if (state_->tracer == nullptr) return acquire_from(state_.get(), options, where);
+  return traced(acquire_from(state_.get(), options, where), state_->tracer, state_->core.name(), where);
+}
 
-  auto waiter = std::make_shared<LeaseWaiter>();
-  waiter->borrower = borrower;
-  waiter->since = begun;
-  waiter->deadline = deadline;
-  waiter->give_back = [state](PoolSlot* slot) { state->give_back(slot, false); };
-  co_await suspend(JoinQueue<State>{.state = state, .waiter = waiter});
-  PoolSlot* const slot = std::exchange(waiter->slot, nullptr);
-  if (slot == nullptr) co_return std::unexpected(std::move(*waiter->error));
-  Lease lease(state, slot);
-  // Cancelled after the answer: the cancellation is not lost, and the connection goes to whoever is next.
-  if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
-    state->core.refused(true, true);
-    lease.release();
-    co_return std::unexpected(state->error_now(AcquireErrorKind::cancelled, begun));
+Task<Acquired> DatabasePool::acquire_from(PoolState* state, AcquireOptions options, std::source_location where) {
+  const Borrower borrower(where, options.task, options.owner);
+  if (options.deadline && *options.deadline <= state->now()) co_return std::unexpected(too_late(state->core.name()));
+  const PoolCore::Taken taken = state->core.try_take(borrower, state->clock.coarse(), state->clock);
+  if (taken.slot != nullptr && !taken.needs_ping && !taken.forget_statements && !state->hooks.before_acquire) {
+    co_return Lease(state, taken.slot);
   }
-  co_return lease;
+  const SteadyTime begun = state->now();
+  const SteadyTime deadline =
+      options.deadline ? *options.deadline : begun + state->acquire_timeout.load(std::memory_order_relaxed);
+  co_return co_await state->acquire_slowly(state->shared_from_this(), taken, borrower, begun, deadline);
+}
+
+Lease DatabasePool::try_acquire(AcquireOptions options, std::source_location where) {
+  const Borrower borrower(where, options.task, options.owner);
+  PoolActions actions;
+  for (;;) {
+    const PoolCore::Taken taken = state_->core.try_take(borrower, state_->clock.coarse(), state_->clock);
+    if (taken.slot != nullptr) {
+      Lease lease(state_.get(), taken.slot);
+      if (!taken.forget_statements) return lease;
+      state_->core.refused(false, false);
+      lease.discard();
+    } else if (taken.stale) {
+      state_->core.evict_stale(state_->now(), actions);
+    } else {
+      state_->core.dial_for_taker(state_->now(), actions);
+      if (!actions.empty()) state_->perform(std::move(actions));
+      return {};
+    }
+  }
 }
 
 // ---- DatabasePool --------------------------------------------------------------------------------------------------
 
 DatabasePool::DatabasePool(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
-                           const Clock& clock)
-    : state_(std::make_shared<State>(std::move(executor), std::move(config), blocking, std::move(log), clock)) {}
+                           const Clock& clock, PoolAttachments attachments)
+    : state_(std::make_shared<PoolState>(std::move(executor), std::move(config), blocking, std::move(log), clock,
+                                         std::move(attachments))) {}
 
 DatabasePool::~DatabasePool() {
   assert(state_->finished && "a DatabasePool was destroyed before close() returned");
@@ -153,6 +122,8 @@ DatabasePool::~DatabasePool() {
   PoolActions actions;
   state_->core.begin_close(state_->now(), actions);
   state_->perform(std::move(actions));
+  state_->keep_alive = state_;
+  if (!state_->core.orphan()) state_->keep_alive.reset();
 }
 
 Task<Result<>> DatabasePool::start(SteadyTime deadline) {
@@ -172,6 +143,27 @@ Task<Result<>> DatabasePool::close(SteadyTime deadline) {
   co_return co_await asio::co_spawn(state->executor, state->close(deadline), asio::use_awaitable);
 }
 
+void DatabasePool::resize(PoolSettings settings) {
+  state_->resize(settings);
+}
+void DatabasePool::redirect(ServerSettings server) {
+  state_->core.redirect(std::move(server));
+}
+void DatabasePool::recycle() {
+  PoolActions actions;
+  state_->core.recycle(state_->now(), actions);
+  state_->perform(std::move(actions));
+}
+void DatabasePool::forget_statements() {
+  state_->core.forget_statements();
+}
+void DatabasePool::pause() {
+  state_->pause(true);
+}
+void DatabasePool::resume() {
+  state_->pause(false);
+}
+
 void DatabasePool::on_availability(std::function<void(bool)> handler) {
   asio::post(state_->executor,
              [state = state_, given = std::move(handler)]() mutable { state->on_availability = std::move(given); });
@@ -184,10 +176,10 @@ std::vector<Holder> DatabasePool::holders() const {
   return state_->core.holders(state_->now());
 }
 const std::string& DatabasePool::name() const noexcept {
-  return state_->config.name;
+  return state_->core.name();
 }
-const PoolConfig& DatabasePool::config() const noexcept {
-  return state_->config;
+PoolConfig DatabasePool::config() const {
+  return state_->core.config();
 }
 std::string DatabasePool::describe() const {
   return state_->core.describe(state_->now());

@@ -2,11 +2,12 @@
 /// @file
 /// A named pool of connections to one server: opened before anyone needs it, shared by everything, closed last.
 
-#include <atomic>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <source_location>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aio/blocking_pool.hpp"
@@ -14,37 +15,45 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "pg/acquire_error.hpp"
 #include "pg/connection.hpp"
+#include "pg/pool_stats.hpp"
 #include "pg/settings.hpp"
 
 namespace opi::pg {
 
-/// Why no connection could be had.
-enum class AcquireErrorKind { queue_full, timed_out, unavailable, closed, cancelled };
-std::string_view to_string(AcquireErrorKind kind) noexcept;
-
-/// Who holds a connection, for messages and `describe()`.
-struct Holder {
-  std::chrono::nanoseconds since{0};
-  std::string place;  ///< "provision/database_manager.cpp:212"
-  std::string task;   ///< what the holder called itself
+/// What a program adds to a pool. Each may be empty. A hook that suspends is bounded by `PoolHooks::deadline`; one that
+/// fails, throws or takes too long costs the connection, never the pool's capacity. Run on the pool's executor.
+struct PoolHooks {
+  using Step = std::function<Task<Result<>>(Connection*)>;
+  Step after_connect = {};   ///< once for each new connection, before anyone gets it; a failure counts as a failed dial
+  Step before_acquire = {};  ///< before it is lent; a failure closes it and the next one is tried
+  Step after_release = {};   ///< once for each lease, before anyone else gets it, before the reset
+  std::function<void(Connection&)> before_close = {};  ///< while it is still open; does not suspend or throw
+  /// Called once when the server has not been reached for PoolSettings::give_up_after; the pool goes on trying.
+  std::function<void(const PoolStats&)> gave_up = {};
+  std::chrono::milliseconds deadline{5'000};
 };
 
-/// A failed acquire, typed.
-struct AcquireError {
-  AcquireErrorKind kind = AcquireErrorKind::unavailable;
-  std::string pool;
-  std::chrono::nanoseconds waited{0};
-  std::vector<Holder> holders = {};  ///< timed_out and queue_full: who has the connections, oldest first, at most 16
-  std::string last_error = {};       ///< unavailable: the last dial's message
-  std::string sqlstate = {};         ///< of the last dial, when the server answered
-  std::string peer = {};
-  std::uint32_t attempt = 0;  ///< failed dials in a row
-  std::chrono::nanoseconds next_attempt_in{0};
+/// Watches a pool for tracing; every `begun` is followed by exactly one end. Called from any thread that uses the pool,
+/// inline: must be quick, and must not throw or use the pool.
+class PoolTracer {
+ public:
+  virtual ~PoolTracer() = default;
+  /// A number of the tracer's own that names the span in `acquire_ended`.
+  virtual std::uint64_t acquire_begun(std::string_view pool, const std::source_location& where) noexcept = 0;
+  /// `error` is null when a connection was lent.
+  virtual void acquire_ended(std::uint64_t span, const AcquireError* error) noexcept = 0;
+  virtual std::uint64_t dial_begun(std::string_view pool) noexcept = 0;
+  virtual void dial_ended(std::uint64_t span, const Error* error) noexcept = 0;
+  /// A lease ended.
+  virtual void released(std::string_view pool, std::chrono::nanoseconds held) noexcept = 0;
+};
 
-  /// The one-value form: ErrorKind exhausted, timed_out, unavailable, closed or cancelled, with all of the above in its
-  /// text.
-  Error to_error() const;
+/// What comes with a pool beside its configuration.
+struct PoolAttachments {
+  PoolHooks hooks = {};
+  PoolTracer* tracer = nullptr;  ///< outlives the pool and its leases
 };
 
 /// Options of one acquire.
@@ -53,60 +62,60 @@ struct AcquireOptions {
   std::optional<SteadyTime> deadline = {};
   /// What the holder is doing; shown in timeouts and leak reports.
   std::string_view task = {};
+  /// Names a sequential flow that may hold one connection and ask for another, by any address of its own. When all
+  /// connections are held by such flows and all of them wait, the last one fails with `deadlocked` instead of hanging.
+  /// Nothing is claimed of acquires without it.
+  const void* owner = nullptr;
 };
 
-/// Counters and gauges at one moment; idle + used + dialing + closing <= max at every moment.
-struct PoolStats {
-  std::string name;
-  std::uint32_t min = 0, max = 0;
-  std::uint32_t idle = 0, used = 0, dialing = 0, closing = 0;
-  std::uint32_t waiting = 0;
-  std::uint64_t acquired = 0;          ///< successful acquires
-  std::uint64_t acquired_waiting = 0;  ///< of these, how many had to wait
-  std::uint64_t timed_out = 0, refused_full = 0, cancelled = 0, failed_unavailable = 0;
-  std::uint64_t dials = 0, dials_failed = 0;
-  std::uint64_t closed_lifetime = 0, closed_idle = 0, closed_broken = 0;
-  std::uint64_t resets = 0, leaks = 0;
-  std::chrono::nanoseconds waited_total{0};
-  std::chrono::nanoseconds used_total{0};
-  bool available = false;           ///< the last dial succeeded and the pool is open
-  std::string last_error = {};      ///< of the last dial, "" when it succeeded
-  std::string last_sqlstate = {};   ///< of the last dial, when the server answered with one
-  std::string server_version = {};  ///< of the last successful dial
-};
-
-class DatabasePool;
 struct PoolSlot;
+struct PoolState;
 
 /// A connection that was lent. Move-only; destruction gives it back, without blocking and without traffic.
 /// Threading: whoever holds it. A lease may outlive the pool's close(): the connection is then closed on return.
 class Lease {
  public:
   Lease() noexcept = default;
-  Lease(Lease&&) noexcept;
-  Lease& operator=(Lease&&) noexcept;
-  ~Lease();
+  Lease(Lease&& other) noexcept
+      : state_(std::exchange(other.state_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+  Lease& operator=(Lease&& other) noexcept {
+    if (this != &other) {
+      release();
+      state_ = std::exchange(other.state_, nullptr);
+      slot_ = std::exchange(other.slot_, nullptr);
+    }
+    return *this;
+  }
+  ~Lease() { release(); }
 
   explicit operator bool() const noexcept { return slot_ != nullptr; }
   Connection& operator*() const noexcept;
   Connection* operator->() const noexcept;
 
-  /// Gives it back now.
-  void release() noexcept;
+  /// Gives it back now. Nothing when it was given back before.
+  void release() noexcept {
+    if (slot_ != nullptr) give_back(false);
+  }
   /// Gives it back to be closed, never used again: for a session that holds something only its end releases.
-  void discard() noexcept;
+  void discard() noexcept {
+    if (slot_ != nullptr) give_back(true);
+  }
+  /// Takes the connection out of the pool for good: its place is free at once, and its session is the caller's.
+  Connection detach() noexcept;
 
  private:
   friend class DatabasePool;
-  Lease(std::shared_ptr<void> pool, PoolSlot* slot) noexcept;
-  std::shared_ptr<void> pool_;  ///< keeps the pool's state, so that lease and pool may die in either order
+  friend struct PoolState;
+  Lease(PoolState* state, PoolSlot* slot) noexcept : state_(state), slot_(slot) {}
+  void give_back(bool discard) noexcept;
+  PoolState* state_ = nullptr;  ///< the pool's state, which stays until its last lease is back
   PoolSlot* slot_ = nullptr;
 };
 
 /// The pool.
 ///
 /// Ownership: one owner (DatabasePools, or a program of its own); its state lives until the last Lease is back. The
-/// executor's context, the blocking pool, the log's sink and the clock outlive the pool and every lease.
+/// executor's context, the blocking pool, the log's sink, the clock and the tracer outlive the pool and every lease.
 ///
 /// Threading: every member from any thread; coroutines resume on the caller's executor. The pool's own executor runs
 /// one thing at a time: a context with one thread, or a strand.
@@ -124,7 +133,7 @@ class Lease {
 class DatabasePool {
  public:
   DatabasePool(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
-               const Clock& clock = system_clock());
+               const Clock& clock = system_clock(), PoolAttachments attachments = {});
   /// Must be closed (asserted).
   ~DatabasePool();
   DatabasePool(const DatabasePool&) = delete;
@@ -138,6 +147,9 @@ class DatabasePool {
   /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic.
   Task<std::expected<Lease, AcquireError>> acquire(AcquireOptions options = {},
                                                    std::source_location where = std::source_location::current());
+  /// An idle connection now, or an empty lease: then one more is dialled in the background, where there is room.
+  /// Does not check how long the connection was idle, and runs no `before_acquire`.
+  Lease try_acquire(AcquireOptions options = {}, std::source_location where = std::source_location::current());
 
   /// Dials again now instead of at the next backoff; true when a connection is open afterwards.
   Task<bool> recover(SteadyTime deadline);
@@ -146,20 +158,35 @@ class DatabasePool {
   /// everything; leases still out are reported with their place and closed when they return. Idempotent.
   Task<Result<>> close(SteadyTime deadline);
 
+  /// Takes new settings while running. Limits apply at once: above a smaller `max`, idle connections are closed now and
+  /// lent ones when they come back. `max_lifetime` applies to new connections. After close(): nothing.
+  void resize(PoolSettings settings);
+  /// Reaches the server otherwise from now on: later dials use `server`. Connections of today stay; see `recycle`.
+  void redirect(ServerSettings server);
+  /// Replaces every connection: idle ones are closed now, lent ones when they come back; waiters get new ones.
+  void recycle();
+  /// Before a connection of today is lent again, its prepared statements are dropped: after a change of the schema.
+  void forget_statements();
+  /// Holds every new acquire (it waits, at most until its deadline) while what is lent may go on; `resume` serves them
+  /// in their order.
+  void pause();
+  void resume();
+
   /// Called with true when the pool becomes available and false when it stops being so; on the pool's executor.
   void on_availability(std::function<void(bool)> handler);
 
   PoolStats stats() const;
   std::vector<Holder> holders() const;
   const std::string& name() const noexcept;
-  const PoolConfig& config() const noexcept;
+  /// As of now.
+  PoolConfig config() const;
   /// A few lines for people: state, sizes, who holds what, the last error.
   std::string describe() const;
 
  private:
-  friend class Lease;
-  struct State;
-  std::shared_ptr<State> state_;
+  static Task<std::expected<Lease, AcquireError>> acquire_from(PoolState* state, AcquireOptions options,
+                                                               std::source_location where);
+  std::shared_ptr<PoolState> state_;
 };
 
 }  // namespace opi::pg

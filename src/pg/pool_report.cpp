@@ -25,7 +25,7 @@ std::string_view short_path(std::string_view path) {
 Holder Borrower::holder(std::chrono::nanoseconds since) const {
   return {.since = since,
           .place = fmt::format("{}:{}", short_path(where.file_name()), where.line()),
-          .task = std::string(task.data(), task_size)};
+          .task = std::string(task())};
 }
 
 std::vector<Holder> PoolCore::list_holders(SteadyTime now) const {
@@ -42,7 +42,9 @@ AcquireError PoolCore::make_error(AcquireErrorKind kind, std::chrono::nanosecond
   error.kind = kind;
   error.pool = name_;
   error.waited = waited;
-  if (kind == AcquireErrorKind::timed_out || kind == AcquireErrorKind::queue_full) {
+  error.paused = paused_;
+  if (kind == AcquireErrorKind::timed_out || kind == AcquireErrorKind::queue_full ||
+      kind == AcquireErrorKind::deadlocked) {
     error.holders = list_holders(now);
     if (error.holders.size() > holders_in_error_max) error.holders.resize(holders_in_error_max);
   }
@@ -73,7 +75,7 @@ std::uint32_t PoolCore::total() const {
 
 std::uint32_t PoolCore::lent() const {
   const std::scoped_lock lock(mutex_);
-  return static_cast<std::uint32_t>(std::ranges::count_if(slots_, [](const auto& slot) { return slot->lent; }));
+  return lent_count_;
 }
 
 PoolStats PoolCore::stats() const {
@@ -88,7 +90,13 @@ PoolStats PoolCore::stats() const {
   stats.closing = closing_count_;
   stats.waiting = static_cast<std::uint32_t>(waiters_.size());
   stats.available = available_;
+  stats.paused = paused_;
   return stats;
+}
+
+PoolConfig PoolCore::config() const {
+  const std::scoped_lock lock(mutex_);
+  return {.name = name_, .server = server_, .pool = settings_};
 }
 
 std::vector<Holder> PoolCore::holders(SteadyTime now) const {
@@ -98,7 +106,7 @@ std::vector<Holder> PoolCore::holders(SteadyTime now) const {
 
 std::string PoolCore::describe(SteadyTime now) const {
   const std::scoped_lock lock(mutex_);
-  const std::string_view state = closing_ ? "closed" : available_ ? "available" : "unavailable";
+  const std::string_view state = closing_ ? "closed" : paused_ ? "paused" : available_ ? "available" : "unavailable";
   std::string text = fmt::format("pool {}: {}, {} idle, {} used, {} dialing, {} closing of {}..{}, {} waiting\n", name_,
                                  state, idle_count_, used_count_, dialing_count_, closing_count_, settings_.min,
                                  settings_.max, waiters_.size());

@@ -23,21 +23,24 @@ std::uint64_t seed_of(const void* pool, SteadyTime now) {
 
 }  // namespace
 
-DatabasePool::State::State(asio::any_io_executor on, PoolConfig pool_config, aio::BlockingPool& pool, Logger logger,
-                           const Clock& time)
+PoolState::PoolState(asio::any_io_executor on, PoolConfig config, aio::BlockingPool& pool, Logger logger,
+                     const Clock& time, PoolAttachments attachments)
     : executor(std::move(on)),
-      config(std::move(pool_config)),
       blocking(pool),
       log(std::move(logger)),
       clock(time),
-      core(config.name, config.pool, seed_of(this, time.steady())),
+      hooks(std::move(attachments.hooks)),
+      tracer(attachments.tracer),
+      core(config, seed_of(this, time.steady())),
+      reset_profile(config.pool.reset),
+      acquire_timeout(config.pool.acquire_timeout),
       timer_(executor),
       dials_(executor, log, "pool " + config.name + " dials"),
       ends_(executor, log, "pool " + config.name + " closes") {}
 
-class DatabasePool::State::Hold {
+class PoolState::Hold {
  public:
-  Hold(std::shared_ptr<State> state, PoolSlot* slot) noexcept : state_(std::move(state)), slot_(slot) {}
+  Hold(std::shared_ptr<PoolState> state, PoolSlot* slot) noexcept : state_(std::move(state)), slot_(slot) {}
   Hold(Hold&& other) noexcept : state_(std::move(other.state_)), slot_(std::exchange(other.slot_, nullptr)) {}
   Hold& operator=(Hold&&) = delete;
   Hold(const Hold&) = delete;
@@ -50,22 +53,76 @@ class DatabasePool::State::Hold {
   PoolSlot* settle() noexcept { return std::exchange(slot_, nullptr); }
 
  private:
-  std::shared_ptr<State> state_;
+  std::shared_ptr<PoolState> state_;
   PoolSlot* slot_;
 };
 
-void DatabasePool::State::drop(PoolSlot* slot) noexcept {
+void PoolState::drop(PoolSlot* slot) noexcept {
   slot->connection.reset();
   PoolActions actions;
   core.closed(slot, now(), actions);
   perform(std::move(actions));
 }
 
-void DatabasePool::State::perform(PoolActions&& actions) {
-  for (const auto& waiter : actions.wake) waiter->resumption.post();
+/// Destroyed without having run (the event loop is being torn down), it drops the coroutines that were to be resumed.
+class PoolState::Drain {
+ public:
+  explicit Drain(std::shared_ptr<PoolState> state) noexcept : state_(std::move(state)) {}
+  Drain(Drain&&) noexcept = default;
+  Drain& operator=(Drain&&) = delete;
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+  ~Drain() {
+    if (state_) state_->drop_ready();
+  }
+  void operator()() { std::exchange(state_, nullptr)->resume_ready(); }
+
+ private:
+  std::shared_ptr<PoolState> state_;
+};
+
+void PoolState::schedule_drain() {
+  asio::post(executor, Drain(shared_from_this()));
+}
+
+void PoolState::resume_ready() {
+  const auto self = shared_from_this();
+  /// A coroutine's exception that reaches the event loop must not keep the others from going on.
+  struct Rest {
+    PoolWaiters waiters;
+    ~Rest() {
+      while (!waiters.empty()) take().post();
+    }
+    Resumption take() {
+      PoolWaiter& waiter = waiters.front();
+      waiters.pop_front();
+      return std::move(waiter.resumption);  // the waiter may be gone as soon as it is resumed
+    }
+  } ready;
+  core.take_ready(ready.waiters);
+  while (!ready.waiters.empty()) ready.take().resume();
+}
+
+void PoolState::drop_ready() noexcept {
+  PoolWaiters ready;
+  core.take_ready(ready);
+  while (!ready.empty()) {
+    PoolWaiter& waiter = ready.front();
+    ready.pop_front();
+    const Resumption dropped = std::move(waiter.resumption);
+  }
+}
+
+void PoolState::perform(PoolActions&& actions) {
+  while (!actions.wake.empty()) {
+    PoolWaiter& waiter = actions.wake.front();
+    actions.wake.pop_front();
+    waiter.resumption.post();
+  }
+  if (actions.drain) schedule_drain();
   for (Resumption& observer : actions.observers) observer.post();
-  actions.wake.clear();
   actions.observers.clear();
+  actions.drain = false;
   if (!actions.for_background()) return;
   if (finished) {
     for (PoolSlot* const slot : actions.close) drop(slot);
@@ -76,7 +133,7 @@ void DatabasePool::State::perform(PoolActions&& actions) {
   });
 }
 
-void DatabasePool::State::run_background(PoolActions actions) {
+void PoolState::run_background(PoolActions actions) {
   const auto self = shared_from_this();
   // A scope that is closing drops the task, and its Hold gives the slot up.
   for (PoolSlot* const slot : actions.dial) dials_.spawn("dial", dial(Hold(self, slot)));
@@ -84,10 +141,11 @@ void DatabasePool::State::run_background(PoolActions actions) {
   for (PoolSlot* const slot : actions.close) ends_.spawn("close", close_connection(Hold(self, slot)));
   for (const PoolActions::Leak& leak : actions.leaks) report(leak);
   if (actions.availability) announce(*actions.availability);
+  if (actions.gave_up && hooks.gave_up) hooks.gave_up(core.stats());
   if (actions.rearm) arm_timer();
 }
 
-void DatabasePool::State::arm_timer() {
+void PoolState::arm_timer() {
   if (core.closing()) {
     timer_.cancel();
     return;
@@ -100,42 +158,76 @@ void DatabasePool::State::arm_timer() {
   });
 }
 
-void DatabasePool::State::on_timer() {
+void PoolState::on_timer() {
   PoolActions actions;
   core.tick(now(), actions);
   perform(std::move(actions));
 }
 
-void DatabasePool::State::report(const PoolActions::Leak& leak) const {
+void PoolState::report(const PoolActions::Leak& leak) const {
   const Holder& holder = leak.holder;
   const std::string what =
       fmt::format("connection {} {}, {}{}{}", leak.returned ? "is back after" : "held since",
                   duration_text(holder.since), holder.place, holder.task.empty() ? "" : ", ", holder.task);
   if (leak.returned) {
-    log.info(config.name, what);
+    log.info(core.name(), what);
   } else {
-    log.warn(config.name, what);
+    log.warn(core.name(), what);
   }
 }
 
-void DatabasePool::State::announce(bool available) {
+void PoolState::announce(bool available) {
   const PoolStats stats = core.stats();
   if (available) {
-    log.info(config.name, fmt::format("available, PostgreSQL {}", stats.server_version));
+    log.info(core.name(), fmt::format("available, PostgreSQL {}", stats.server_version));
   } else if (!core.closing()) {
-    log.warn(config.name, fmt::format("unavailable: {}; retrying in the background", stats.last_error));
+    log.warn(core.name(), fmt::format("unavailable: {}; retrying in the background", stats.last_error));
   }
   if (on_availability) on_availability(available);
 }
 
 // ---- tasks ---------------------------------------------------------------------------------------------------------
 
-Task<> DatabasePool::State::dial(Hold hold) {
-  auto connection =
-      co_await Connection::connect(executor, config.server, blocking, now() + config.server.connect_timeout);
+namespace {
+
+/// Also of a hook that throws.
+Task<Result<>> call_hook(PoolHooks::Step hook, Connection* connection) {
+  std::string thrown;
+  try {
+    co_return co_await hook(connection);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) co_return failure(ErrorKind::cancelled, "a hook was cancelled");
+    thrown = error.what();
+  } catch (const std::exception& error) {
+    thrown = error.what();
+  }
+  co_return failure(ErrorKind::internal, "a hook threw: " + thrown);
+}
+
+}  // namespace
+
+Task<Result<>> PoolState::run_hook(PoolHooks::Step hook, Connection* connection, SteadyTime deadline) {
+  return aio::with_deadline(call_hook(std::move(hook), connection), std::min(deadline, now() + hooks.deadline),
+                            "a hook of pool " + core.name() + " took too long");
+}
+
+Task<Result<Connection>> PoolState::connect(ServerSettings server) {
+  auto connection = co_await Connection::connect(executor, server, blocking, now() + server.connect_timeout);
+  if (!connection || !hooks.after_connect) co_return connection;
+  auto prepared = co_await run_hook(hooks.after_connect, &*connection, SteadyTime::max());
+  if (prepared) co_return connection;
+  co_await connection->close(now() + close_timeout);
+  co_return failure(std::move(prepared.error()).while_doing("preparing a new connection"));
+}
+
+Task<> PoolState::dial(Hold hold) {
+  ServerSettings server = core.config().server;
+  const std::string peer = server.hosts.empty() ? std::string() : to_string(server.hosts.back());
+  const std::uint64_t span = tracer != nullptr ? tracer->dial_begun(core.name()) : 0;
+  auto connection = co_await connect(std::move(server));
+  if (tracer != nullptr) tracer->dial_ended(span, connection ? nullptr : &connection.error());
   PoolActions actions;
   if (!connection) {
-    const std::string peer = config.server.hosts.empty() ? std::string() : to_string(config.server.hosts.back());
     core.dial_failed(hold.settle(), connection.error(), peer, now(), actions);
   } else {
     PoolSlot* const slot = hold.settle();
@@ -149,48 +241,45 @@ Task<> DatabasePool::State::dial(Hold hold) {
   perform(std::move(actions));
 }
 
-Task<> DatabasePool::State::clean(Hold hold) {
-  Connection& connection = *hold.slot()->connection;
-  auto how = connection.check_idle() ? PoolCore::Cleaned::untouched : PoolCore::Cleaned::unusable;
-  if (how == PoolCore::Cleaned::untouched && connection.needs_reset(config.pool.reset)) {
-    const auto done = co_await connection.reset(config.pool.reset, now() + reset_timeout);
-    how = done ? PoolCore::Cleaned::reset : PoolCore::Cleaned::unusable;
-    if (!done && done.error().kind != ErrorKind::cancelled) {
-      log.warn(config.name, "a connection could not be reset and is closed: " + done.error().to_string());
+/// True when something was reset. An error: close it.
+Task<Result<bool>> PoolState::clean_session(Connection* connection) {
+  if (!connection->check_idle()) co_return failure(ErrorKind::closed, "the session is over");
+  if (hooks.after_release) {
+    if (auto done = co_await run_hook(hooks.after_release, connection, SteadyTime::max()); !done) {
+      co_return failure(std::move(done.error()));
     }
+  }
+  const ResetProfile profile = reset_profile;
+  if (!connection->needs_reset(profile)) co_return false;
+  auto done = co_await connection->reset(profile, now() + reset_timeout);
+  if (!done) co_return failure(std::move(done.error()));
+  co_return true;
+}
+
+Task<> PoolState::clean(Hold hold) {
+  const auto done = co_await clean_session(&*hold.slot()->connection);
+  auto how = PoolCore::Cleaned::unusable;
+  if (done) {
+    how = *done ? PoolCore::Cleaned::reset : PoolCore::Cleaned::untouched;
+  } else if (done.error().kind != ErrorKind::cancelled && done.error().kind != ErrorKind::closed) {
+    log.warn(core.name(), "a connection could not be reset and is closed: " + done.error().to_string());
   }
   PoolActions actions;
   core.cleaned(hold.settle(), how, now(), actions);
   perform(std::move(actions));
 }
 
-Task<> DatabasePool::State::close_connection(Hold hold) {
-  co_await hold.slot()->connection->close(std::min(now() + close_timeout, close_deadline_));
+Task<> PoolState::close_connection(Hold hold) {
+  Connection& connection = *hold.slot()->connection;
+  if (hooks.before_close) hooks.before_close(connection);
+  co_await connection.close(std::min(now() + close_timeout, close_deadline_));
   hold.slot()->connection.reset();
   PoolActions actions;
   core.closed(hold.settle(), now(), actions);
   perform(std::move(actions));
 }
 
-// ---- leases --------------------------------------------------------------------------------------------------------
-
-void DatabasePool::State::give_back(PoolSlot* slot, bool discard) noexcept {
-  Connection& connection = *slot->connection;
-  connection.on_notice(nullptr);
-  Returned how = Returned::clean;
-  if (connection.ended_by_server()) {
-    how = Returned::lost_server;
-  } else if (discard || connection.broken() || connection.transaction_status() == TransactionStatus::active) {
-    how = Returned::broken;
-  } else if (connection.needs_reset(config.pool.reset)) {
-    how = Returned::needs_cleaning;
-  }
-  PoolActions actions;
-  core.release(slot, how, now(), actions);
-  if (!actions.empty()) perform(std::move(actions));
-}
-
-void DatabasePool::State::idle_event(PoolSlot* slot) {
+void PoolState::idle_event(PoolSlot* slot) {
   if (!core.take_for_inspection(slot, now())) return;
   const bool alive = slot->connection->check_idle();
   PoolActions actions;
@@ -198,139 +287,20 @@ void DatabasePool::State::idle_event(PoolSlot* slot) {
   perform(std::move(actions));
 }
 
-// ---- lifespan ------------------------------------------------------------------------------------------------------
+// ---- changes while running -----------------------------------------------------------------------------------------
 
-namespace {
-
-struct Observe {
-  PoolCore* core;
-  std::uint64_t id;
-  std::uint64_t seen;
-  std::function<void(PoolActions&&)> perform;
-  void operator()(Resumption resumption, asio::cancellation_slot slot) const {
-    if (slot.is_connected()) {
-      slot.assign([stop = *this](asio::cancellation_type) {
-        PoolActions actions;
-        stop.core->stop_observing(stop.id, actions);
-        stop.perform(std::move(actions));
-      });
-    }
-    PoolActions actions;
-    core->observe(id, seen, std::move(resumption), actions);
-    perform(std::move(actions));
-  }
-};
-
-}  // namespace
-
-Task<Result<>> DatabasePool::State::wait_for_change(std::uint64_t seen) {
-  const auto self = shared_from_this();
-  Observe observe{
-      .core = &core, .id = ++observers_, .seen = seen, .perform = [weak = weak_from_this()](PoolActions&& actions) {
-        if (const auto state = weak.lock()) state->perform(std::move(actions));
-      }};
-  co_await suspend(std::move(observe));
-  const auto cancelled = (co_await asio::this_coro::cancellation_state).cancelled();
-  if (cancelled != asio::cancellation_type::none) co_return failure(ErrorKind::cancelled, "waiting for a change");
-  co_return Result<>{};
-}
-
-Task<Result<>> DatabasePool::State::start(SteadyTime deadline) {
-  const auto self = shared_from_this();
-  if (start_called_) co_return failure(ErrorKind::internal, "pool " + config.name + " was started before");
-  start_called_ = true;
-  if (auto valid = validate(config); !valid) co_return failure(std::move(valid.error()));
-  const SteadyTime begun = now();
+void PoolState::resize(PoolSettings settings) {
+  reset_profile = settings.reset;
+  acquire_timeout = settings.acquire_timeout;
   PoolActions actions;
-  core.open(begun, actions);
+  core.resize(settings, now(), actions);
   perform(std::move(actions));
-  for (;;) {
-    const std::uint64_t seen = core.version();
-    const PoolStats stats = core.stats();
-    if (core.closing()) co_return failure(ErrorKind::closed, "pool " + config.name + " was closed");
-    if (stats.dials_failed > 0) {
-      Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", config.name, stats.last_error));
-      error.code = stats.last_sqlstate;
-      co_return failure(std::move(error));
-    }
-    if (stats.idle + stats.used >= std::max(config.pool.min, 1U)) {
-      log.info(config.name, fmt::format("{} of {}..{} open, {}, PostgreSQL {}", stats.idle + stats.used, stats.min,
-                                        stats.max, duration_text(now() - begun), stats.server_version));
-      co_return Result<>{};
-    }
-    auto waited =
-        co_await aio::with_deadline(wait_for_change(seen), deadline,
-                                    fmt::format("pool {} is not open yet; it goes on in the background", config.name));
-    if (!waited) co_return waited;
-  }
 }
 
-Task<Result<bool>> DatabasePool::State::recover(SteadyTime deadline) {
-  const auto self = shared_from_this();
-  const std::uint64_t failed_before = core.stats().dials_failed;
+void PoolState::pause(bool paused) {
   PoolActions actions;
-  core.retry_now(now(), actions);
+  core.pause(paused, now(), actions);
   perform(std::move(actions));
-  for (;;) {
-    const std::uint64_t seen = core.version();
-    const PoolStats stats = core.stats();
-    if (stats.available && stats.idle + stats.used > 0) co_return true;
-    if (core.closing() || stats.dials_failed > failed_before) co_return false;
-    const auto waited = co_await aio::with_deadline(wait_for_change(seen), deadline, "recovering");
-    if (!waited) co_return false;
-  }
-}
-
-Task<Result<>> DatabasePool::State::close(SteadyTime deadline) {
-  const auto self = shared_from_this();
-  if (close_called_) {  // another call is closing, or has closed
-    while (!finished) {
-      const std::uint64_t seen = core.version();
-      if (finished) break;
-      co_await wait_for_change(seen);
-    }
-    co_return close_result_;
-  }
-  close_called_ = true;
-  close_deadline_ = deadline;
-  const SteadyTime begun = now();
-  PoolActions actions;
-  core.begin_close(begun, actions);
-  perform(std::move(actions));
-  timer_.cancel();
-  dials_.cancel();
-  co_await dials_.join();
-  close_result_ = co_await finish_closing(deadline);
-  // Closings are bounded by themselves; cleanings stop now.
-  ends_.cancel();
-  co_await ends_.join();
-  on_availability = nullptr;
-  finished = true;
-  PoolActions last;
-  core.begin_close(now(), last);  // wakes who waits for the end of this call
-  perform(std::move(last));
-  log.info(config.name, fmt::format("closed, {} leaked, {}", core.lent(), duration_text(now() - begun)));
-  co_return close_result_;
-}
-
-Task<Result<>> DatabasePool::State::finish_closing(SteadyTime deadline) {
-  for (;;) {
-    const std::uint64_t seen = core.version();
-    if (core.total() == 0) co_return Result<>{};
-    auto waited = co_await aio::with_deadline(wait_for_change(seen), deadline, "closing");
-    if (!waited) break;
-  }
-  const std::vector<Holder> holders = core.holders(now());
-  if (holders.empty()) co_return Result<>{};
-  Error error(ErrorKind::timed_out,
-              fmt::format("pool {}: {} connections were not given back", config.name, holders.size()));
-  for (const Holder& holder : holders) {
-    const std::string line = fmt::format("held since {}, {}{}{}", duration_text(holder.since), holder.place,
-                                         holder.task.empty() ? "" : ", ", holder.task);
-    log.warn(config.name, "closed with a connection out: " + line);
-    error.causes.push_back(line);
-  }
-  co_return failure(std::move(error));
 }
 
 }  // namespace opi::pg

@@ -6,26 +6,34 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "aio/task_scope.hpp"
+#include "pg/database_pool.hpp"
 #include "pg/pool_core.hpp"
 
 namespace opi::pg {
 
+using Acquired = std::expected<Lease, AcquireError>;
+
 /// Lives until the pool and the last lease are gone. Background work runs on `executor`; everything else from any
 /// thread.
-struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
-  State(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log, const Clock& clock);
+struct PoolState : std::enable_shared_from_this<PoolState> {
+  PoolState(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
+            const Clock& clock, PoolAttachments attachments);
 
   SteadyTime now() const noexcept { return clock.steady(); }
   AcquireError error_now(AcquireErrorKind kind, SteadyTime begun) const {
     return core.error_now(kind, now() - begun, now());
   }
 
+  /// Everything but the common case: `taken` needs something, or there is none.
+  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, PoolCore::Taken taken, Borrower borrower,
+                                SteadyTime begun, SteadyTime deadline);
   /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
   void give_back(PoolSlot* slot, bool discard) noexcept;
-  /// The server spoke on a connection that nobody is using, or that is lent and quiet.
-  void idle_event(PoolSlot* slot);
+  Connection detach(PoolSlot* slot) noexcept;
+  void resize(PoolSettings settings);
+  void pause(bool paused);
 
   // On the executor.
   Task<Result<>> start(SteadyTime deadline);
@@ -33,25 +41,43 @@ struct DatabasePool::State : std::enable_shared_from_this<DatabasePool::State> {
   Task<Result<>> close(SteadyTime deadline);
 
   const asio::any_io_executor executor;
-  const PoolConfig config;
   aio::BlockingPool& blocking;
   const Logger log;
   const Clock& clock;
+  const PoolHooks hooks;
+  PoolTracer* const tracer;
   PoolCore core;
+  // Of the configuration, for the paths that must not take the lock once more.
+  std::atomic<ResetProfile> reset_profile;
+  std::atomic<std::chrono::milliseconds> acquire_timeout;
   std::atomic<bool> finished = false;         ///< closed: no background any more
   std::function<void(bool)> on_availability;  ///< on the executor
+  std::shared_ptr<PoolState> keep_alive;      ///< the pool is gone, leases are out: the last one takes it
 
  private:
   /// One slot in the hands of a background task; a task that ends without an answer gives the slot up.
   class Hold;
+  /// A visit on the executor to those who were answered.
+  class Drain;
+  struct QueuePlace;
 
+  Returned judge(const Connection& connection, bool discard) const noexcept;
+  void idle_event(PoolSlot* slot);
   void run_background(PoolActions actions);
   void drop(PoolSlot* slot) noexcept;
+  void schedule_drain();
+  void resume_ready();
+  void drop_ready() noexcept;
   void arm_timer();
   void on_timer();
   void report(const PoolActions::Leak& leak) const;
   void announce(bool available);
+  Task<Result<>> make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
+  Task<Result<>> check_alive(Connection* connection, SteadyTime deadline);
+  Task<Result<>> run_hook(PoolHooks::Step hook, Connection* connection, SteadyTime deadline);
+  Task<Result<Connection>> connect(ServerSettings server);
   Task<> dial(Hold hold);
+  Task<Result<bool>> clean_session(Connection* connection);
   Task<> clean(Hold hold);
   Task<> close_connection(Hold hold);
   /// Returns when the core's version differs from `seen`.

@@ -7,10 +7,9 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
 #include <functional>
 #include <utility>
 
@@ -19,18 +18,17 @@
 namespace opi::pg {
 
 /// Move-only and one-shot. Dropped without being resumed, the coroutine is destroyed with it.
-/// Threading: may be resumed from any thread; the coroutine continues on its own executor, which is kept running until
-/// then.
+/// Threading: may be resumed from any thread; the coroutine continues on its own executor, which `co_spawn` keeps
+/// running until then.
 class Resumption {
  public:
   Resumption() = default;
   template <class Handler>
   explicit Resumption(Handler handler)
-      : executor_(asio::prefer(asio::any_io_executor(asio::get_associated_executor(handler)),
-                               asio::execution::outstanding_work.tracked)),
-        resume_(std::move(handler)) {}
+      : executor_(asio::get_associated_executor(handler)), resume_(std::move(handler)) {}
 
   explicit operator bool() const noexcept { return static_cast<bool>(resume_); }
+  const asio::any_io_executor& executor() const noexcept { return executor_; }
 
   /// Never on the caller's stack.
   void post() {
@@ -42,22 +40,24 @@ class Resumption {
     auto executor = std::move(executor_);
     asio::dispatch(executor, std::exchange(resume_, nullptr));
   }
+  /// At once. The caller runs on the coroutine's executor, as a handler of its own.
+  void resume() { std::exchange(resume_, nullptr)(); }
 
  private:
   asio::any_io_executor executor_;
   std::move_only_function<void()> resume_;
 };
 
-/// Suspends the caller, then calls `start(Resumption, cancellation_slot)`, which keeps the resumption and may put a
-/// handler into the slot. `start` may resume at once, from any thread, by `post`.
+/// `co_await suspend(start)` suspends the caller, then calls `start(Resumption, cancellation_slot)`, which keeps the
+/// resumption and may put a handler into the slot. `start` may resume at once, from any thread, by `post`.
 template <class Start>
-Task<> suspend(Start start) {
-  return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+auto suspend(Start start) {
+  return asio::async_initiate<const asio::deferred_t, void()>(
       [](auto handler, const Start& begin) {
         const auto slot = asio::get_associated_cancellation_slot(handler);
         begin(Resumption(std::move(handler)), slot);
       },
-      asio::use_awaitable, std::move(start));
+      asio::deferred, std::move(start));
 }
 
 }  // namespace opi::pg

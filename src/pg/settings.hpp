@@ -50,18 +50,28 @@ struct ServerSettings {
 /// What happens to a connection that comes back.
 enum class ResetProfile { always, smart, never };
 
+/// Which idle connection is lent next.
+enum class ReuseOrder {
+  last,         ///< the one that came back last: those that the load does not need really go idle
+  round_robin,  ///< the one that has been idle longest: all are used alike
+};
+
 struct PoolSettings {
   std::uint32_t min = 2;              ///< kept open
   std::uint32_t max = 10;             ///< never more: idle + used + dialing + closing
   std::uint32_t max_waiting = 1'000;  ///< waiters beyond it fail with queue_full
   std::chrono::milliseconds acquire_timeout{30'000};
-  std::chrono::milliseconds max_lifetime{30 * 60'000};  ///< 0: none
+  std::chrono::milliseconds max_lifetime{30 * 60'000};  ///< 0: none; of connections made from now on
   double lifetime_jitter = 0.2;                         ///< each connection lives up to that share shorter
   std::chrono::milliseconds idle_timeout{10 * 60'000};  ///< idle above min this long are closed; 0: none
   std::chrono::milliseconds ping_after_idle{30'000};    ///< checked on acquire when idle longer; 0: never
   std::chrono::milliseconds ping_timeout{1'000};
   std::chrono::milliseconds leak_after{60'000};  ///< report a lease held longer; 0: never
+  std::uint64_t max_uses = 0;                    ///< closed after so many leases; 0: never
+  std::chrono::milliseconds give_up_after{0};    ///< PoolHooks::gave_up after an outage of so long; 0: never
+  ReuseOrder reuse = ReuseOrder::last;
   ResetProfile reset = ResetProfile::smart;
+  friend bool operator==(const PoolSettings&, const PoolSettings&) = default;
 };
 
 /// Everything a pool needs.

@@ -4,8 +4,6 @@
 #include <mutex>
 #include <optional>
 
-#include "pg/resumption.hpp"
-
 namespace opi::pg {
 
 /// The handlers of pending waits share it. `mutex` guards everything: events come on the watch's executor, waits from
@@ -146,22 +144,8 @@ SocketWatch::~SocketWatch() {
   detach();
 }
 
-namespace {
-
-/// What `suspend` starts.
-template <class State>
-struct BeginWait {
-  std::shared_ptr<State> state;
-  bool for_writing;
-  void operator()(Resumption resumption, asio::cancellation_slot slot) const {
-    state->begin_wait(std::move(resumption), slot, for_writing);
-  }
-};
-
-}  // namespace
-
-Task<> SocketWatch::suspend_until_event(bool for_writing) {
-  return suspend(BeginWait<State>{state_, for_writing});
+void SocketWatch::BeginWait::operator()(Resumption resumption, asio::cancellation_slot slot) const {
+  state->begin_wait(std::move(resumption), slot, for_writing);
 }
 
 bool SocketWatch::woken_by_event() const {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "aio/task.hpp"
+#include "pg/resumption.hpp"
 
 namespace opi::pg {
 
@@ -24,9 +25,9 @@ class SocketWatch {
   SocketWatch& operator=(SocketWatch&& other) noexcept;
   ~SocketWatch();
 
-  /// Returns when the socket may be readable, or (when asked for) writable; spuriously too, or because the wait was
-  /// cancelled.
-  Task<> suspend_until_event(bool for_writing);
+  /// To `co_await`: goes on when the socket may be readable, or (when asked for) writable; spuriously too, or because
+  /// the wait was cancelled.
+  auto suspend_until_event(bool for_writing) { return suspend(BeginWait{.state = state_, .for_writing = for_writing}); }
   /// Of the last wait: false when it ended by cancellation or `detach()`.
   bool woken_by_event() const;
   /// Before an operation: what arrives from now on is its answer.
@@ -40,6 +41,12 @@ class SocketWatch {
 
  private:
   struct State;
+  /// What `suspend` starts.
+  struct BeginWait {
+    std::shared_ptr<State> state;
+    bool for_writing;
+    void operator()(Resumption resumption, asio::cancellation_slot slot) const;
+  };
   std::shared_ptr<State> state_;
 };
 

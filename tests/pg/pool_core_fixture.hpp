@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include "base/clock.hpp"
+
 #include "pg/pool_core.hpp"
 
 namespace opi::pg {
@@ -33,7 +35,8 @@ class PoolCoreTest : public testing::Test {
     return settings;
   }
   PoolCore& make(PoolSettings with) {
-    core_ = std::make_unique<PoolCore>("main", with, 7, BackoffLimits{.jitter = 0.0});
+    core_ = std::make_unique<PoolCore>(PoolConfig{.name = "main", .server = {}, .pool = with}, 7,
+                                       BackoffLimits{.jitter = 0.0});
     return *core_;
   }
   PoolCore& open(PoolSettings with) {
@@ -64,27 +67,37 @@ class PoolCoreTest : public testing::Test {
     cleaning_.insert(cleaning_.end(), actions.clean.begin(), actions.clean.end());
     for (const auto& leak : actions.leaks) leaks_.push_back(leak);
     if (actions.availability) availability_.push_back(*actions.availability);
-    woken_.insert(woken_.end(), actions.wake.begin(), actions.wake.end());
+    note_woken(actions.wake);
+    if (actions.drain) {
+      PoolWaiters ready;
+      core_->take_ready(ready);
+      note_woken(ready);
+    }
     const PoolStats stats = core_->stats();
     ASSERT_LE(stats.idle + stats.used + stats.dialing + stats.closing, stats.max);
-    ASSERT_TRUE(stats.idle == 0 || stats.waiting == 0) << "somebody waits beside an idle connection";
+    ASSERT_TRUE(stats.idle == 0 || stats.waiting == 0 || stats.paused) << "somebody waits beside an idle connection";
     ASSERT_EQ(stats.dialing, dialing_.size());
     ASSERT_EQ(stats.closing, closing_.size());
   }
 
-  PoolSlot* take() {
+  PoolSlot* take(const void* owner = nullptr) {
     PoolCore::Taken taken;
-    act([&](PoolActions& actions) {
-      taken = core_->try_take(Borrower(std::source_location::current(), "test"), now(), actions);
-    });
+    for (;;) {
+      taken = core_->try_take(Borrower(std::source_location::current(), "test", owner), now(), clock_);
+      if (!taken.stale) break;
+      act([&](PoolActions& actions) { core_->evict_stale(now(), actions); });
+    }
     needs_ping_ = taken.needs_ping;
     return taken.slot;
   }
-  std::shared_ptr<PoolWaiter> wait(std::chrono::nanoseconds patience = 30s) {
+  std::shared_ptr<PoolWaiter> wait(std::chrono::nanoseconds patience = 30s, const void* owner = nullptr) {
     auto waiter = std::make_shared<PoolWaiter>();
+    waiters_.push_back(waiter);
+    waiter->borrower = Borrower(std::source_location::current(), "test", owner);
+    waiter->at_home = at_home_;
     waiter->since = now();
     waiter->deadline = now() + patience;
-    act([&](PoolActions& actions) { core_->enqueue(waiter, now(), actions); });
+    act([&](PoolActions& actions) { core_->enqueue(*waiter, now(), actions); });
     return waiter;
   }
   void cancel(const std::shared_ptr<PoolWaiter>& waiter) {
@@ -92,6 +105,22 @@ class PoolCoreTest : public testing::Test {
   }
   void release(PoolSlot* slot, Returned how = Returned::clean) {
     act([&](PoolActions& actions) { core_->release(slot, how, now(), actions); });
+  }
+  /// As a lease does: the short way when there is one.
+  void hand_back(PoolSlot* slot) {
+    const PoolCore::Handed handed = core_->hand_back(slot, now(), clock_);
+    if (!handed.done) return release(slot);
+    act([&](PoolActions& actions) {
+      actions.drain = handed.drain;
+      if (handed.wake != nullptr) actions.wake.push_back(*handed.wake);
+    });
+  }
+  void note_woken(PoolWaiters& answered) {
+    while (!answered.empty()) {
+      PoolWaiter& waiter = answered.front();
+      answered.pop_front();
+      woken_.push_back(*std::ranges::find(waiters_, &waiter, &std::shared_ptr<PoolWaiter>::get));
+    }
   }
   static PoolSlot* pop(std::vector<PoolSlot*>& slots) {
     PoolSlot* const slot = slots.front();
@@ -122,11 +151,13 @@ class PoolCoreTest : public testing::Test {
   }
 
   ManualClock clock_;
-  std::unique_ptr<PoolCore> core_;
   std::vector<PoolSlot*> dialing_, closing_, cleaning_;
   std::vector<PoolActions::Leak> leaks_;
   std::vector<bool> availability_;
   std::vector<std::shared_ptr<PoolWaiter>> woken_;
+  std::vector<std::shared_ptr<PoolWaiter>> waiters_;  ///< outlive the core, which they are linked into
+  std::unique_ptr<PoolCore> core_;
+  bool at_home_ = true;
   bool needs_ping_ = false;
 };
 

@@ -361,10 +361,7 @@ TEST_F(PoolCoreTest, PoolScenario75_AConnectionDialledDuringCloseIsClosed) {
 
 TEST_F(PoolCoreTest, TimedOutSaysWhoHoldsAndWhatTheLastDialSaid) {
   open(settings(1, 1));
-  PoolCore::Taken taken;
-  act([&](PoolActions& actions) {
-    taken = core_->try_take(Borrower(std::source_location::current(), "reconcile shop"), now(), actions);
-  });
+  core_->try_take(Borrower(std::source_location::current(), "reconcile shop"), now(), clock_);
   pass(28'400ms);
   const auto waiter = wait(30s);
   pass_ticking(30s);
@@ -380,10 +377,10 @@ TEST_F(PoolCoreTest, TheTimerIsSetForTheEarliestDeadline) {
   take();
   EXPECT_LE(core_->arm(now()) - now(), 5s);
   PoolActions actions;
-  auto waiter = std::make_shared<PoolWaiter>();
+  const auto waiter = waiters_.emplace_back(std::make_shared<PoolWaiter>());
   waiter->since = now();
   waiter->deadline = now() + 7ms;
-  core_->enqueue(waiter, now(), actions);
+  core_->enqueue(*waiter, now(), actions);
   EXPECT_TRUE(actions.rearm);
   EXPECT_EQ(core_->arm(now()), waiter->deadline);
 }

@@ -1,0 +1,71 @@
+#pragma once
+/// @file
+/// What the pool's core keeps of each connection and of everyone who waits for one.
+
+#include <array>
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <optional>
+#include <source_location>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "pg/acquire_error.hpp"
+#include "pg/connection.hpp"
+#include "pg/resumption.hpp"
+
+namespace opi::pg {
+
+/// Who takes a connection, kept without allocating.
+struct Borrower {
+  std::source_location where;
+  const void* owner = nullptr;
+
+  Borrower() = default;
+  Borrower(std::source_location place, std::string_view name, const void* holder_tag = nullptr) noexcept;
+  Borrower(const Borrower& other) noexcept;
+  Borrower& operator=(const Borrower& other) noexcept;
+  ~Borrower() = default;
+  std::string_view task() const noexcept { return {task_.data(), task_size_}; }
+  Holder holder(std::chrono::nanoseconds since) const;
+
+ private:
+  std::uint8_t task_size_ = 0;
+  std::array<char, 64> task_;  ///< only its first task_size_ bytes have a value
+};
+
+/// One place for a connection. Owned by the core; whoever a slot was handed to (a lease, a task) has it alone until it
+/// is given back.
+struct PoolSlot {
+  enum class State : std::uint8_t { free, dialing, idle, used, cleaning, closing };
+  State state = State::free;
+  bool lent = false;           ///< used by a lease, not by an inspection of ours
+  bool timed = false;          ///< this lease goes into the histogram: `taken_at` holds
+  bool leak_reported = false;
+  bool event_pending = false;  ///< the server said something while it was lent and quiet
+  std::uint32_t epoch = 0;         ///< of the configuration it was dialled with
+  std::uint32_t schema_epoch = 0;  ///< its prepared statements are no older
+  std::uint64_t uses = 0;
+  SteadyTime since{};  ///< entered its state; coarse
+  SteadyTime expires = SteadyTime::max();
+  SteadyTime taken_at{};
+  Borrower borrower;
+  std::optional<Connection> connection;  ///< empty in tests of the core
+};
+
+/// Someone in the queue. Lives in the coroutine that waits.
+struct PoolWaiter : boost::intrusive::list_base_hook<> {
+  Borrower borrower;
+  SteadyTime since{};
+  SteadyTime deadline{};
+  Resumption resumption;
+  bool at_home = false;  ///< resumes on the pool's own executor
+  bool queued = false;
+  bool forget_statements = false;
+  // The answer, written under the core's lock before the waiter is woken: a slot, or an error.
+  PoolSlot* slot = nullptr;
+  std::optional<AcquireError> error;
+};
+using PoolWaiters = boost::intrusive::list<PoolWaiter>;
+
+}  // namespace opi::pg

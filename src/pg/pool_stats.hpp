@@ -1,0 +1,49 @@
+#pragma once
+/// @file
+/// What a pool counts, as plain data.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "pg/duration_histogram.hpp"
+
+namespace opi::pg {
+
+/// Counters and gauges at one moment, consistent with each other: idle + used + dialing + closing is what exists, and
+/// passes `max` only after a shrink, until what is lent comes back.
+struct PoolStats {
+  std::string name;
+  std::uint32_t min = 0, max = 0;
+  std::uint32_t idle = 0, used = 0, dialing = 0, closing = 0;
+  std::uint32_t waiting = 0;
+  bool paused = false;
+  std::uint64_t acquired = 0;          ///< successful acquires
+  std::uint64_t acquired_waiting = 0;  ///< of these, how many had to wait
+  std::uint64_t timed_out = 0, deadlocked = 0, refused_full = 0, cancelled = 0, failed_unavailable = 0;
+  std::uint64_t dials = 0, dials_failed = 0;
+  std::uint64_t closed_lifetime = 0, closed_idle = 0, closed_broken = 0;
+  std::uint64_t closed_uses = 0;     ///< after PoolSettings::max_uses
+  std::uint64_t closed_recycled = 0; ///< by `recycle` or a new configuration
+  std::uint64_t closed_surplus = 0;  ///< the pool was made smaller
+  std::uint64_t detached = 0;        ///< left the pool by Lease::detach
+  std::uint64_t resets = 0, leaks = 0;
+  std::uint64_t fenced = 0;  ///< times that a server which had become read-only was left
+
+  /// Waiting, by what it ended with: a connection that came back, a dial, a reset. An acquire that found an idle
+  /// connection did not wait and is in none of them.
+  DurationHistogram waited_queue, waited_dial, waited_reset;
+  DurationHistogram pings;  ///< checks of long idle connections before they were lent
+  DurationHistogram dialed; ///< successful dials
+  /// How long connections were lent: one lease in 16 is timed.
+  DurationHistogram used_for;
+  std::chrono::nanoseconds waited_total{0};
+  std::chrono::nanoseconds used_total{0};  ///< of all leases, each to within some milliseconds
+
+  bool available = false;           ///< the last dial succeeded and the pool is open
+  std::string last_error = {};      ///< of the last dial, "" when it succeeded
+  std::string last_sqlstate = {};   ///< of the last dial, when the server answered with one
+  std::string server_version = {};  ///< of the last successful dial
+};
+
+}  // namespace opi::pg
