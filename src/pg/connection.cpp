@@ -16,7 +16,7 @@ Task<> nothing() {
 
 }  // namespace
 
-Connection::Connection(std::unique_ptr<Session> session) noexcept : session_(std::move(session)) {}
+Connection::Connection(std::shared_ptr<Session> session) noexcept : session_(std::move(session)) {}
 Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
@@ -30,19 +30,29 @@ Task<Result<Connection>> Connection::connect_owning(asio::any_io_executor execut
                                                     aio::BlockingPool* blocking, SteadyTime deadline) {
   auto dialed = co_await dial(executor, std::move(server), blocking, deadline);
   if (!dialed) co_return failure(std::move(dialed.error()));
-  co_return Connection(std::make_unique<Session>(std::move(executor), std::move(*dialed), blocking));
+  co_return Connection(std::make_shared<Session>(std::move(executor), std::move(*dialed), blocking));
 }
 
-Task<Result<ResultSet>> Connection::query(std::string sql, Params params) {
-  return session_ ? session_->query(std::move(sql), std::move(params)) : closed_result<ResultSet>();
+Task<Result<ResultSet>> Connection::query(std::string sql, Params params, Format results) {
+  if (!session_) return closed_result<ResultSet>();
+  return session_->run(
+      {.kind = Request::Kind::once, .results = results, .sql = std::move(sql), .params = std::move(params)});
+}
+
+Task<Result<ResultSet>> Connection::query_prepared(Statement statement, Params params) {
+  if (!session_) return closed_result<ResultSet>();
+  return session_->run(
+      {.kind = Request::Kind::prepared, .statement = std::move(statement), .params = std::move(params)});
 }
 
 Task<Result<ResultSet>> Connection::query_prepared(std::string sql, Params params) {
-  return session_ ? session_->query_prepared(std::move(sql), std::move(params)) : closed_result<ResultSet>();
+  if (!session_) return closed_result<ResultSet>();
+  return query_prepared(session_->statement_of(std::move(sql)), std::move(params));
 }
 
 Task<Result<ResultSet>> Connection::execute(std::string sql) {
-  return session_ ? session_->execute(std::move(sql)) : closed_result<ResultSet>();
+  if (!session_) return closed_result<ResultSet>();
+  return session_->run({.kind = Request::Kind::simple, .sql = std::move(sql)});
 }
 
 Task<Result<>> Connection::ping(SteadyTime deadline) {
@@ -59,6 +69,18 @@ Task<> Connection::close(SteadyTime deadline) {
 
 void Connection::on_notice(std::function<void(const Notice&)> handler) {
   session_->on_notice(std::move(handler));
+}
+
+void Connection::on_notification(std::function<void(const Notification&)> handler) {
+  session_->on_notification(std::move(handler));
+}
+
+void Connection::limit_statements(std::size_t statements_max) {
+  if (session_) session_->limit_statements(statements_max);
+}
+
+void Connection::forget_statements() {
+  if (session_) session_->forget_statements();
 }
 
 void Connection::on_idle_event(std::shared_ptr<const std::function<void()>> handler) {

@@ -11,6 +11,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "pg/settings.hpp"
+#include "pg/statement.hpp"
 #include "pg/value.hpp"
 
 namespace opi::pg {
@@ -20,6 +21,13 @@ struct Notice {
   std::string sqlstate;
   std::string severity;
   std::string message;
+};
+
+/// What NOTIFY sent to a channel that the session listens to.
+struct Notification {
+  std::string channel;
+  std::string payload;
+  int pid = 0;  ///< of the backend that sent it
 };
 
 enum class TransactionStatus { idle, active, in_transaction, failed, unknown };
@@ -47,9 +55,12 @@ class Connection {
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
 
-  /// One statement with parameters ($1, $2 …), extended protocol.
-  Task<Result<ResultSet>> query(std::string sql, Params params = {});
-  /// One statement without parameters, prepared once for each connection and text, then reused.
+  /// One statement with parameters ($1, $2 …), extended protocol, not prepared.
+  Task<Result<ResultSet>> query(std::string sql, Params params = {}, Format results = Format::text);
+  /// One statement with parameters, prepared once for each connection, text and types of the parameters, in the same
+  /// round trip as its first run; then reused. A prepared statement that the server no longer has, or whose table has
+  /// changed, is prepared again and run, outside of a transaction; within one the error surfaces.
+  Task<Result<ResultSet>> query_prepared(Statement statement, Params params = {});
   Task<Result<ResultSet>> query_prepared(std::string sql, Params params = {});
   /// One or more statements separated by semicolons, simple protocol, the last result. Several are one implicit
   /// transaction.
@@ -67,6 +78,16 @@ class Connection {
 
   /// Collects notices from now on; replaced at each call. Never called after the connection is gone.
   void on_notice(std::function<void(const Notice&)> handler);
+
+  /// Called with what NOTIFY sent, after each operation and in `check_idle`; replaced at each call. Without a handler
+  /// it is dropped. Never called after the connection is gone.
+  void on_notification(std::function<void(const Notification&)> handler);
+
+  /// How many statements stay prepared; the least recently used one is deallocated for a new one. 0: none stays.
+  void limit_statements(std::size_t statements_max);
+  /// After a change of the schema: no statement that is prepared now is used again. They are deallocated with the next
+  /// one that is prepared. At once, without traffic; between operations.
+  void forget_statements();
 
   /// Called when the server sends something, or closes, while no operation runs: then `check_idle` says whether the
   /// session is still good. On the executor given to `connect`, or within an operation; a call may still come after the
@@ -91,10 +112,11 @@ class Connection {
   std::uint64_t statements_run() const noexcept;
 
  private:
-  explicit Connection(std::unique_ptr<Session> session) noexcept;
+  friend class Pipeline;
+  explicit Connection(std::shared_ptr<Session> session) noexcept;
   static Task<Result<Connection>> connect_owning(asio::any_io_executor executor, ServerSettings server,
                                                  aio::BlockingPool* blocking, SteadyTime deadline);
-  std::unique_ptr<Session> session_;
+  std::shared_ptr<Session> session_;
 };
 
 }  // namespace opi::pg

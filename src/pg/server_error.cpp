@@ -96,4 +96,10 @@ bool ends_session(const pg_result* result) {
   return severity == "FATAL" || severity == "PANIC" || (!code.empty() && sqlstate::ends_session(code));
 }
 
+bool says_plan_is_stale(const pg_result* result) {
+  // The text is in the server's language, the name of its function is not.
+  return field(result, PG_DIAG_SQLSTATE) == sqlstate::feature_not_supported &&
+         field(result, PG_DIAG_SOURCE_FUNCTION) == "RevalidateCachedQuery";
+}
+
 }  // namespace opi::pg

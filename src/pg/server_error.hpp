@@ -26,6 +26,9 @@ Error error_of_loss(const pg_conn* connection, std::string_view peer);
 /// True when the server said with this result that the session is over.
 bool ends_session(const pg_result* result);
 
+/// True when the table behind a prepared statement has changed so that its plan cannot be used any more.
+bool says_plan_is_stale(const pg_result* result);
+
 /// The last SQLSTATE in a verbose message of libpq ("FATAL:  28P01: …"), "" when there is none; and the text that
 /// follows it, one line.
 struct VerboseMessage {

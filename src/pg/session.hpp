@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "pg/connection.hpp"
@@ -15,6 +16,21 @@
 #include "pg/statement_cache.hpp"
 
 namespace opi::pg {
+
+/// What one operation asks the server for.
+struct Request {
+  enum class Kind {
+    simple,    ///< `sql`, simple protocol
+    once,      ///< `sql` with `params`, not prepared
+    prepared,  ///< `statement` with `params`
+  };
+  Kind kind = Kind::simple;
+  Format results = Format::text;
+  bool ours = false;  ///< says nothing about what the session's user did
+  std::string sql = {};
+  std::optional<Statement> statement = {};
+  Params params = {};
+};
 
 /// One operation at a time; coroutines resume on their caller's executor. The object stays where it is until its end.
 class Session {
@@ -25,9 +41,10 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  Task<Result<ResultSet>> query(std::string sql, Params params);
-  Task<Result<ResultSet>> query_prepared(std::string sql, Params params);
-  Task<Result<ResultSet>> execute(std::string sql);
+  /// Checks, sends, waits and collects, in one coroutine: the way every plain statement goes.
+  Task<Result<ResultSet>> run(Request request);
+  /// A statement that we run for ourselves.
+  Task<Result<ResultSet>> run_own(std::string sql);
   Task<Result<>> ping(SteadyTime deadline);
   Task<Result<>> reset(ResetProfile profile, SteadyTime deadline);
   Task<> close(SteadyTime deadline);
@@ -35,7 +52,11 @@ class Session {
   bool needs_reset(ResetProfile profile) const noexcept;
   bool check_idle() noexcept;
   void on_notice(std::function<void(const Notice&)> handler) { notice_ = std::move(handler); }
-  void on_idle_event(std::shared_ptr<const std::function<void()>> handler) { watch_.on_idle_event(std::move(handler)); }
+  void on_notification(std::function<void(const Notification&)> handler) { notification_ = std::move(handler); }
+  void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
+  void limit_statements(std::size_t statements_max) { statements_.limit(statements_max); }
+  void forget_statements() { statements_.doom_all(); }
+  Statement statement_of(std::string sql) const { return statements_.statement_of(std::move(sql)); }
 
   bool open() const noexcept { return static_cast<bool>(handle_); }
   bool broken() const noexcept { return end_ != End::none || !handle_; }
@@ -44,27 +65,57 @@ class Session {
   const std::string& peer() const noexcept { return peer_; }
   std::uint64_t statements_run() const noexcept { return statements_run_; }
 
+  // What the kinds of operations are built from (run, Pipeline, streams): between them the session is quiet.
+
+  /// Marks the session as busy. Left without `done()`, the session is broken: nobody knows what is still under way.
+  class Operation;
+  /// What PQgetResult may be called for, or what to wait for first.
+  enum class Ready { result, input, output };
+
+  Result<> check_usable(std::string_view sql, const Params* params) const;
+  static Result<> check_parameters(const Params& params);
+  void note_effects(const StatementEffects& effects) noexcept;
+  /// Sends what libpq still holds and says whether a result can be had without blocking.
+  Ready ready() noexcept;
+  /// Takes in what has arrived.
+  void consume_input() noexcept;
+  Error lost();
+  Error abandoned();
+  void note_loss() noexcept {
+    if (end_ == End::none) end_ = End::server;
+  }
+  bool transaction_is_open() const noexcept;
+  bool send_prepared(const char* name, const Params& params, Format results);
+  void deliver_notifications() noexcept;
+  StatementCache& statements() noexcept { return statements_; }
+  const asio::any_io_executor& executor() const noexcept { return executor_; }
+
+  /// Ends a batch of the pipeline, and its answers; counted, for somebody may have to drain them.
+  bool send_sync();
+  void note_sync() noexcept { --syncs_pending_; }
+  /// For an operation that outlives coroutines: the session is busy, and `handler` is called when it can be read.
+  void lend(std::shared_ptr<const std::function<void()>> handler);
+  /// Asks for the next call of the handler.
+  void watch_again() { watch_.rearm(); }
+  /// Not clean: answers are still under way.
+  void take_back(bool clean) noexcept;
+
  private:
   enum class End {
     none,
     server,     ///< lost, or ended by the server
     abandoned,  ///< an operation was cancelled or dropped half-way: answers are still under way
   };
-  class Operation;
+  /// The answers to one request, as far as they have come.
+  struct Exchange;
 
-  bool transaction_is_open() const noexcept;
-  Result<> check_usable(std::string_view sql, const Params* params) const;
-  void note_effects(const StatementEffects& effects) noexcept;
-  Error lost();
-  Error abandoned();
-  Task<Result<>> flush();
-  Task<Result<>> wait_for_input();
-  Task<Result<ResultSet>> collect();
-  Task<Result<ResultSet>> finish(Operation* operation, int sent);
-  Task<Result<ResultSet>> run_simple(std::string sql);
-  Task<Result<ResultSet>> run_named(std::string name, const Params* params);
-  Task<Result<>> prepare(StatementCache::Entry entry);
-  void drop_notifications() noexcept;
+  bool send(const Request& request, Exchange& exchange);
+  bool send_with_prepare(const Request& request, Exchange& exchange);
+  bool send_deallocations(Exchange& exchange);
+  Ready advance(Exchange& exchange);
+  bool take(Exchange& exchange, PGresult* raw);
+  void finish(Exchange& exchange);
+  bool heals(Exchange& exchange);
   static void receive_notice(void* session, const PGresult* result) noexcept;
 
   asio::any_io_executor executor_;
@@ -73,12 +124,38 @@ class Session {
   std::string peer_;
   SocketWatch watch_;
   StatementCache statements_;
+  std::shared_ptr<const std::function<void()>> idle_handler_;
   std::function<void(const Notice&)> notice_;
+  std::function<void(const Notification&)> notification_;
   End end_ = End::none;
   bool running_ = false;
+  bool lent_ = false;    ///< running, by callbacks
+  bool unsent_ = false;  ///< libpq may hold bytes that the socket did not take
   bool dirty_ = false;
-  bool statements_unknown_ = false;
+  bool statements_unknown_ = false;  ///< somebody else's PREPARE or DEALLOCATE ran, or one of ours has no known outcome
+  bool preparing_ = false;
+  int syncs_pending_ = 0;  ///< ends of pipelined batches that have not come
   std::uint64_t statements_run_ = 0;
+};
+
+class Session::Operation {
+ public:
+  explicit Operation(Session* session) noexcept : session_(session) {
+    session_->running_ = true;
+    session_->watch_.begin_operation();
+  }
+  ~Operation() {
+    session_->running_ = false;
+    if (!done_ && session_->end_ == End::none) session_->end_ = End::abandoned;
+    if (session_->end_ == End::none) session_->watch_.rearm();
+  }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  void done() noexcept { done_ = true; }
+
+ private:
+  Session* session_;
+  bool done_ = false;
 };
 
 }  // namespace opi::pg

@@ -24,7 +24,7 @@ constexpr std::array codes = {
     Rule{"42701", ErrorKind::conflict},  // duplicate_column
     Rule{read_only_sql_transaction, ErrorKind::unavailable},
     Rule{lock_not_available, ErrorKind::timed_out},
-    Rule{query_canceled, ErrorKind::timed_out},  // statement_timeout; we send no cancel requests
+    Rule{query_canceled, ErrorKind::timed_out},  // statement_timeout, or somebody's cancel request
     Rule{"57P04", ErrorKind::not_found},         // database_dropped
     Rule{"25P03", ErrorKind::timed_out},         // idle_in_transaction_session_timeout
 };

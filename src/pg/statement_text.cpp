@@ -9,9 +9,10 @@ namespace {
 
 constexpr std::size_t word_bytes_max = 63;
 
-constexpr std::array<std::string_view, 17> harmless_beginnings = {
-    "select", "insert", "update", "delete", "merge",    "values", "table",     "with",   "show",
-    "begin",  "start",  "commit", "end",    "rollback", "abort",  "savepoint", "release"};
+constexpr std::array<std::string_view, 9> harmless_beginnings = {"select", "insert", "update", "delete", "merge",
+                                                                 "values", "table",  "with",   "show"};
+constexpr std::array<std::string_view, 8> transaction_beginnings = {"begin",    "start", "commit",    "end",
+                                                                    "rollback", "abort", "savepoint", "release"};
 
 constexpr std::array<std::string_view, 7> session_functions = {"set_config", "setseed", "nextval", "setval",
                                                                "currval",    "lastval", "dblink"};
@@ -165,14 +166,14 @@ bool changes_session(std::string_view function) noexcept {
 
 StatementEffects effects_of(std::string_view sql) noexcept {
   using Kind = Scanner::Kind;
-  StatementEffects effects{.dirties_session = false, .names_statements = false};
+  StatementEffects effects{.dirties_session = false, .names_statements = false, .controls_transaction = false};
   Scanner scanner(sql);
   bool at_beginning = true;
   bool after_insert = false;  // INTO may follow
   for (;;) {
     const Kind kind = scanner.next();
     if (kind == Kind::end) return effects;
-    if (kind == Kind::unclear) return {.dirties_session = true, .names_statements = true};
+    if (kind == Kind::unclear) return {.dirties_session = true, .names_statements = true, .controls_transaction = true};
     if (kind == Kind::semicolon) {
       at_beginning = true;
       continue;
@@ -182,8 +183,12 @@ StatementEffects effects_of(std::string_view sql) noexcept {
       if (kind == Kind::word && (word == "prepare" || word == "deallocate" || word == "discard")) {
         effects.names_statements = true;
       }
-      if (at_beginning && std::ranges::find(harmless_beginnings, word) == harmless_beginnings.end()) {
-        effects.dirties_session = true;
+      if (at_beginning) {
+        const bool controls = std::ranges::find(transaction_beginnings, word) != transaction_beginnings.end();
+        if (controls) effects.controls_transaction = true;
+        if (!controls && std::ranges::find(harmless_beginnings, word) == harmless_beginnings.end()) {
+          effects.dirties_session = true;
+        }
       }
       if (word == "into" && kind == Kind::word && !after_insert) effects.dirties_session = true;
       if (changes_session(word)) effects.dirties_session = true;

@@ -8,8 +8,9 @@ namespace opi::pg {
 
 /// What a statement may leave behind in its session once its transaction is over.
 struct StatementEffects {
-  bool dirties_session = true;    ///< anything but proven harmless
-  bool names_statements = false;  ///< may PREPARE, DEALLOCATE or DISCARD: prepared statements are not what they were
+  bool dirties_session = true;       ///< anything but proven harmless
+  bool names_statements = false;     ///< may PREPARE, DEALLOCATE or DISCARD: prepared statements are not what they were
+  bool controls_transaction = true;  ///< begins or ends one, or handles savepoints
 };
 
 /// Harmless is: one statement (or several) that each begin with SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE,

@@ -4,7 +4,6 @@
 #include <libpq-fe.h>
 
 #include <charconv>
-#include <cmath>
 #include <stdexcept>
 
 namespace opi::pg {
@@ -15,22 +14,6 @@ constexpr std::string_view hex_digits = "0123456789abcdef";
 int hex_value(char digit) noexcept {
   const std::size_t at = hex_digits.find(digit);
   return at == std::string_view::npos ? -1 : static_cast<int>(at);
-}
-
-/// An array literal, every element quoted (array_in, section 8.15 of the PostgreSQL manual).
-std::string array_literal(const std::vector<std::string>& array) {
-  std::string text = "{";
-  for (const std::string& element : array) {
-    if (text.size() > 1) text += ',';
-    text += '"';
-    for (const char character : element) {
-      if (character == '"' || character == '\\') text += '\\';
-      text += character;
-    }
-    text += '"';
-  }
-  text += '}';
-  return text;
 }
 
 /// Reads what array_out writes for one dimension without NULLs; false when it is anything else.
@@ -82,28 +65,6 @@ bool parse_number(std::string_view text, Number& into) {
 }
 
 }  // namespace
-
-Param::Param(double value) {
-  if (std::isnan(value)) {
-    text_ = "NaN";
-  } else if (std::isinf(value)) {
-    text_ = value > 0 ? "Infinity" : "-Infinity";
-  } else {
-    text_ = fmt::format("{}", value);  // the shortest text that reads back as the same number
-  }
-}
-
-Param::Param(std::span<const std::byte> bytes) {
-  std::string text = "\\x";
-  text.reserve(2 + bytes.size() * 2);
-  for (const std::byte byte : bytes) {
-    text += hex_digits[std::to_integer<unsigned>(byte) >> 4U];
-    text += hex_digits[std::to_integer<unsigned>(byte) & 0xFU];
-  }
-  text_ = std::move(text);
-}
-
-Param::Param(const std::vector<std::string>& array) : text_(array_literal(array)) {}
 
 bool Row::is_null(int column) const noexcept {
   return PQgetisnull(result_, row_, column) != 0;

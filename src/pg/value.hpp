@@ -13,42 +13,11 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "pg/param.hpp"
 
 struct pg_result;  // libpq's PGresult
 
 namespace opi::pg {
-
-/// One parameter of a statement, sent as text, its type inferred by the server. Owns its bytes.
-/// Never put a secret in: a failing statement may be logged by the server.
-class Param {
- public:
-  Param(std::nullopt_t) {}
-  Param(std::string text) : text_(std::move(text)) {}
-  Param(std::string_view text) : text_(std::string(text)) {}
-  Param(const char* text) : text_(std::string(text)) {}
-  Param(bool value) : text_(value ? "t" : "f") {}
-  template <std::integral Integer>
-    requires(!std::same_as<Integer, bool>)
-  Param(Integer value) : text_(std::to_string(value)) {}
-  Param(double value);
-  /// bytea, in hex form.
-  Param(std::span<const std::byte> bytes);
-  /// text[].
-  Param(const std::vector<std::string>& array);
-  template <class T>
-  Param(const std::optional<T>& value) {
-    if (value) *this = Param(*value);
-  }
-
-  /// Null for SQL NULL; terminated.
-  const char* c_str() const noexcept { return text_ ? text_->c_str() : nullptr; }
-  /// A NUL byte would end the text early; the server has no such texts.
-  bool contains_nul() const noexcept { return text_ && text_->contains('\0'); }
-
- private:
-  std::optional<std::string> text_;
-};
-using Params = std::vector<Param>;
 
 class ResultSet;
 

@@ -8,7 +8,6 @@
 #include "pg/quote.hpp"
 #include "pg/server_error.hpp"
 #include "pg/sqlstate.hpp"
-#include "pg/statement_cache.hpp"
 #include "pg/value.hpp"
 
 namespace opi::pg {
@@ -147,17 +146,6 @@ TEST(Settings, HostsAreShownAsPeopleWriteThem) {
   EXPECT_EQ(to_string(HostPort{.host = "/run/postgresql", .port = 1}), "/run/postgresql");
 }
 
-TEST(Value, ParametersAreTexts) {
-  EXPECT_STREQ(Param(true).c_str(), "t");
-  EXPECT_STREQ(Param(-5).c_str(), "-5");
-  EXPECT_STREQ(Param(std::uint64_t{18'446'744'073'709'551'615U}).c_str(), "18446744073709551615");
-  EXPECT_EQ(Param(std::nullopt).c_str(), nullptr);
-  EXPECT_STREQ(Param(std::vector<std::string>{}).c_str(), "{}");
-  EXPECT_STREQ(Param(std::vector<std::string>{"a\"b\\c", ""}).c_str(), R"({"a\"b\\c",""})");
-  const std::array bytes = {std::byte{0}, std::byte{0xAB}};
-  EXPECT_STREQ(Param(std::span<const std::byte>(bytes)).c_str(), "\\x00ab");
-}
-
 TEST(Value, AnEmptyResultIsSafeToLookAt) {
   const ResultSet nothing;
   EXPECT_EQ(nothing.size(), 0);
@@ -165,20 +153,6 @@ TEST(Value, AnEmptyResultIsSafeToLookAt) {
   EXPECT_EQ(nothing.affected(), 0);
   EXPECT_EQ(nothing.command_tag(), "");
   EXPECT_EQ(nothing.column_name(0), "");
-}
-
-TEST(StatementCache, TheLeastRecentlyUsedLeaves) {
-  StatementCache cache;
-  for (std::size_t number = 0; number < StatementCache::statements_max; ++number) {
-    EXPECT_FALSE(cache.make_room());
-    cache.add({.sql = std::to_string(number), .name = cache.next_name(), .effects = {}});
-  }
-  EXPECT_NE(cache.find("0"), nullptr);
-  const auto evicted = cache.make_room();
-  ASSERT_TRUE(evicted);
-  EXPECT_EQ(evicted->sql, "1");
-  EXPECT_EQ(cache.find("1"), nullptr);
-  EXPECT_EQ(cache.size(), StatementCache::statements_max - 1);
 }
 
 TEST(AcquireErrorText, UnavailableNamesTheServerTheAttemptAndTheNextOne) {

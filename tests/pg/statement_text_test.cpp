@@ -1,4 +1,4 @@
-#include "pg/statement_text.hpp"
+#include "pg/statement.hpp"
 
 #include <gtest/gtest.h>
 
@@ -81,6 +81,22 @@ TEST(StatementText, StatementsPreparedByHandAreNoticed) {
   EXPECT_TRUE(effects_of("SELECT 1; DEALLOCATE ALL").names_statements);
   EXPECT_TRUE(effects_of("DISCARD ALL").names_statements);
   EXPECT_FALSE(effects_of("SELECT 'prepare'").names_statements);
+}
+
+TEST(StatementText, TransactionControlIsSeenAtTheBeginningOfEachStatement) {
+  for (const char* sql : {"BEGIN", "commit", "ROLLBACK TO x", "SAVEPOINT a", "RELEASE a", "START TRANSACTION", "END",
+                          "ABORT", "SELECT 1; COMMIT", "/* x */ begin", "SELECT U&\"\\0062\""}) {
+    EXPECT_TRUE(effects_of(sql).controls_transaction) << sql;
+    EXPECT_FALSE(Statement(sql).multiplexable()) << sql;
+  }
+  for (const char* sql : {"SELECT 1", "SELECT 'begin'", "SELECT commit FROM t", "INSERT INTO t VALUES (1)"}) {
+    EXPECT_FALSE(effects_of(sql).controls_transaction) << sql;
+    EXPECT_TRUE(Statement(sql).multiplexable()) << sql;
+  }
+  for (const char* sql : {"SELECT set_config('a', 'b', false)", "LISTEN x", "PREPARE x AS SELECT 1", "COPY t TO STDOUT",
+                          "SET work_mem = 1", "SELECT pg_advisory_lock(1)"}) {
+    EXPECT_FALSE(Statement(sql).multiplexable()) << sql;
+  }
 }
 
 }  // namespace

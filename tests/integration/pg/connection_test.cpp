@@ -1,55 +1,13 @@
 // Connection against a real server.
-#include "pg/connection.hpp"
-
-#include <gtest/gtest.h>
-
 #include "aio/with_deadline.hpp"
+#include "integration/pg/connection_fixture.hpp"
 #include "pg/quote.hpp"
 #include "pg/transaction.hpp"
-#include "support/postgres_server.hpp"
-#include "support/run_coroutine.hpp"
 
 namespace opi::pg {
 namespace {
 
 using test::PostgresServer;
-using namespace std::chrono_literals;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
-
-class ConnectionTest : public testing::Test {
- protected:
-  template <class T>
-  T run(Task<T> task) {
-    return test::run_coroutine(io_, std::move(task));
-  }
-  Result<Connection> try_connect(const ServerSettings& settings) {
-    return run(Connection::connect(io_.get_executor(), settings, blocking_, in(10s)));
-  }
-  Connection connect(const ServerSettings& settings) {
-    auto connection = try_connect(settings);
-    if (!connection) throw std::runtime_error(connection.error().to_string());
-    return std::move(*connection);
-  }
-  Connection connect() { return connect(server_.server_settings()); }
-  ResultSet query(Connection& connection, std::string sql, Params params = {}) {
-    return value(run(connection.query(std::move(sql), std::move(params))));
-  }
-  std::string scalar(Connection& connection, std::string sql, Params params = {}) {
-    return std::string(query(connection, std::move(sql), std::move(params))[0].text(0));
-  }
-  template <class T>
-  static T value(Result<T> result) {
-    if (!result) throw std::runtime_error(result.error().to_string());
-    return std::move(*result);
-  }
-
-  PostgresServer& server_ = PostgresServer::shared();
-  asio::io_context io_;
-  aio::BlockingPool blocking_{2};
-};
 
 TEST_F(ConnectionTest, LogsInWithScramAndKnowsItsServer) {
   Connection connection = connect();
