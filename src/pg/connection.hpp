@@ -101,6 +101,9 @@ class Connection {
   bool ended_by_server() const noexcept;
   /// True when `reset` with this profile has something to do.
   bool needs_reset(ResetProfile profile) const noexcept;
+  /// Whether an operation ran or a handler was set since it was last asked; for a pool, which has nothing to look at
+  /// otherwise.
+  bool take_touched() noexcept;
   TransactionStatus transaction_status() const noexcept;
   int backend_pid() const noexcept;
   /// 150020 for 15.20.

@@ -69,44 +69,42 @@ Task<Acquired> traced(Task<Acquired> acquire, PoolTracer* tracer, std::string po
   co_return acquired;
 }
 
-}  // namespace
-
-Task<Acquired> DatabasePool::acquire(AcquireOptions options, std::source_location where) {
-  if (state_->tracer == nullptr) return acquire_from(state_.get(), options, where);
-  return traced(acquire_from(state_.get(), options, where), state_->tracer, state_->core.name(), where);
+Task<Acquired> slowly(const std::shared_ptr<PoolState>& state, Lease lease, PoolCore::Taken taken,
+                      AcquireOptions options, std::source_location where) {
+  Task<Acquired> acquire = state->acquire_slowly(state, std::move(lease), taken, options, where);
+  if (state->tracer == nullptr) return acquire;
+  return traced(std::move(acquire), state->tracer, state->core.name(), where);
 }
 
-Task<Acquired> DatabasePool::acquire_from(PoolState* state, AcquireOptions options, std::source_location where) {
-  const Borrower borrower(where, options.task, options.owner);
-  if (options.deadline && *options.deadline <= state->now()) co_return std::unexpected(too_late(state->core.name()));
-  const PoolCore::Taken taken = state->core.try_take(borrower, state->clock.coarse(), state->clock);
-  if (taken.slot != nullptr && !taken.needs_ping && !taken.forget_statements && !state->hooks.before_acquire) {
-    co_return Lease(state, taken.slot);
-  }
-  const SteadyTime begun = state->now();
-  const SteadyTime deadline =
-      options.deadline ? *options.deadline : begun + state->acquire_timeout.load(std::memory_order_relaxed);
-  co_return co_await state->acquire_slowly(state->shared_from_this(), taken, borrower, begun, deadline);
+}  // namespace
+
+// Apart from the one below: what is not passed is not copied into the coroutine.
+Task<Acquired> DatabasePool::acquire(std::source_location where) {
+  PoolCore::Taken taken;
+  Lease lease = state_->take_now(Borrower(where), taken);
+  if (lease && taken.ready && state_->lends_at_once) co_return lease;
+  co_return co_await slowly(state_, std::move(lease), taken, {}, where);
+}
+
+Task<Acquired> DatabasePool::acquire(AcquireOptions options, std::source_location where) {
+  if (options.deadline && *options.deadline <= state_->now()) co_return std::unexpected(too_late(name()));
+  PoolCore::Taken taken;
+  Lease lease = state_->take_now(Borrower(where, options.task, options.owner), taken);
+  if (lease && taken.ready && state_->lends_at_once) co_return lease;
+  co_return co_await slowly(state_, std::move(lease), taken, options, where);
 }
 
 Lease DatabasePool::try_acquire(AcquireOptions options, std::source_location where) {
-  const Borrower borrower(where, options.task, options.owner);
-  PoolActions actions;
-  for (;;) {
-    const PoolCore::Taken taken = state_->core.try_take(borrower, state_->clock.coarse(), state_->clock);
-    if (taken.slot != nullptr) {
-      Lease lease(state_.get(), taken.slot);
-      if (!taken.forget_statements) return lease;
-      state_->core.refused(false, false);
-      lease.discard();
-    } else if (taken.stale) {
-      state_->core.evict_stale(state_->now(), actions);
-    } else {
-      state_->core.dial_for_taker(state_->now(), actions);
-      if (!actions.empty()) state_->perform(std::move(actions));
-      return {};
-    }
+  PoolCore::Taken taken;
+  Lease lease = state_->take_now(Borrower(where, options.task, options.owner), taken);
+  if (lease) {
+    if (taken.forget_statements) lease->forget_statements();
+    return lease;
   }
+  PoolActions actions;
+  state_->core.dial_for_taker(state_->now(), actions);
+  state_->perform(std::move(actions));
+  return {};
 }
 
 // ---- DatabasePool --------------------------------------------------------------------------------------------------

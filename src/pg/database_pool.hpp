@@ -144,8 +144,10 @@ class DatabasePool {
   /// background), or at the deadline. The error says why it is degraded.
   Task<Result<>> start(SteadyTime deadline);
 
-  /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic.
-  Task<std::expected<Lease, AcquireError>> acquire(AcquireOptions options = {},
+  /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic. The pool outlives the
+  /// call.
+  Task<std::expected<Lease, AcquireError>> acquire(std::source_location where = std::source_location::current());
+  Task<std::expected<Lease, AcquireError>> acquire(AcquireOptions options,
                                                    std::source_location where = std::source_location::current());
   /// An idle connection now, or an empty lease: then one more is dialled in the background, where there is room.
   /// Does not check how long the connection was idle, and runs no `before_acquire`.
@@ -184,8 +186,6 @@ class DatabasePool {
   std::string describe() const;
 
  private:
-  static Task<std::expected<Lease, AcquireError>> acquire_from(PoolState* state, AcquireOptions options,
-                                                               std::source_location where);
   std::shared_ptr<PoolState> state_;
 };
 

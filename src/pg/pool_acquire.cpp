@@ -9,7 +9,7 @@ namespace opi::pg {
 /// A place in the queue. The coroutine that waits may vanish: then the place is given up, or the connection goes back
 /// by itself.
 struct PoolState::QueuePlace : PoolWaiter {
-  explicit QueuePlace(PoolState* pool) noexcept : pool_(pool) {}
+  QueuePlace(PoolState* pool, Borrower who) noexcept : pool_(pool) { borrower = who; }
   QueuePlace(const QueuePlace&) = delete;
   QueuePlace& operator=(const QueuePlace&) = delete;
   QueuePlace(QueuePlace&&) = delete;
@@ -59,8 +59,8 @@ Task<Result<>> PoolState::check_alive(Connection* connection, SteadyTime deadlin
 }
 
 /// What a connection needs before it is lent. An error: it is of no use, or the caller was cancelled.
-Task<Result<>> PoolState::make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline) {
-  if (taken.forget_statements) co_return failure(ErrorKind::closed, "its prepared statements are of another schema");
+Task<Result<>> PoolState::prepare(Connection* connection, PoolCore::Taken taken, SteadyTime deadline) {
+  if (taken.forget_statements) connection->forget_statements();
   if (taken.needs_ping) {
     auto alive = co_await check_alive(connection, deadline);
     if (!alive) {
@@ -72,65 +72,70 @@ Task<Result<>> PoolState::make_ready(Connection* connection, PoolCore::Taken tak
   co_return Result<>{};
 }
 
-Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, PoolCore::Taken taken, Borrower borrower,
-                                         SteadyTime begun, SteadyTime deadline) {
-  for (;;) {
-    while (taken.stale) {
-      PoolActions actions;
-      core.evict_stale(now(), actions);
-      perform(std::move(actions));
-      taken = core.try_take(borrower, clock.coarse(), clock);
-    }
-    bool waited = false;
-    if (taken.slot == nullptr) {
-      QueuePlace place(this);
-      place.borrower = borrower;
-      place.since = now();
-      place.deadline = deadline;
+Task<PoolState::Readiness> PoolState::make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline) {
+  const auto ready = co_await prepare(connection, taken, deadline);
+  if (ready) co_return Readiness::ready;
+  co_return ready.error().kind == ErrorKind::cancelled ? Readiness::cancelled : Readiness::useless;
+}
+
+void PoolState::evict_stale() {
+  PoolActions actions;
+  core.evict_stale(now(), actions);
+  perform(std::move(actions));
+}
+
+Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken,
+                                         AcquireOptions options, std::source_location where) {
+  QueuePlace place(self.get(), Borrower(where, options.task, options.owner));
+  const SteadyTime begun = now();
+  place.since = begun;
+  place.deadline = options.deadline ? *options.deadline : begun + acquire_timeout.load(std::memory_order_relaxed);
+  for (;; lease = take_now(place.borrower, taken)) {
+    const bool waited = !lease;
+    if (waited) {
       co_await suspend(JoinQueue{.state = this, .waiter = &place});
-      taken.slot = std::exchange(place.slot, nullptr);
+      lease = Lease(this, std::exchange(place.slot, nullptr));
       taken.forget_statements = place.forget_statements;
-      if (taken.slot == nullptr) {
+      if (!lease) {
         place.error->waited = now() - begun;
         co_return std::unexpected(std::move(*place.error));
       }
-      waited = true;
     }
-    Lease lease(this, taken.slot);
-    Result<> ready;
+    Readiness ready = Readiness::ready;
     // Cancelled after the answer: the cancellation is not lost, and the connection goes to whoever is next.
-    bool cancelled = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
-    if (!cancelled && (taken.needs_ping || taken.forget_statements || hooks.before_acquire)) {
-      ready = co_await make_ready(&*lease, taken, deadline);
-      cancelled = !ready && ready.error().kind == ErrorKind::cancelled;
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+      ready = Readiness::cancelled;
+    } else if (taken.needs_ping || taken.forget_statements || hooks.before_acquire) {
+      ready = co_await make_ready(&*lease, taken, place.deadline);
+      if (ready != Readiness::ready) lease.discard();
     }
-    if (!cancelled && ready) co_return lease;
-    core.refused(waited, cancelled);
-    if (ready) {
-      lease.release();
-    } else {
-      lease.discard();
-    }
-    if (cancelled) co_return std::unexpected(error_now(AcquireErrorKind::cancelled, begun));
-    taken = core.try_take(borrower, clock.coarse(), clock);
+    if (ready == Readiness::ready) co_return lease;
+    core.refused(waited, ready == Readiness::cancelled);
+    lease.release();
+    if (ready == Readiness::cancelled) co_return std::unexpected(error_now(AcquireErrorKind::cancelled, begun));
+    place.since = now();
   }
 }
 
 // ---- giving back ---------------------------------------------------------------------------------------------------
 
-Returned PoolState::judge(const Connection& connection, bool discard) const noexcept {
+Returned PoolState::judge(Connection& connection, bool discard) const noexcept {
+  const ResetProfile profile = reset_profile.load(std::memory_order_relaxed);
+  if (!connection.take_touched() && !discard && profile != ResetProfile::always && !hooks.after_release) {
+    return Returned::clean;
+  }
+  connection.on_notice(nullptr);
   if (connection.ended_by_server()) return Returned::lost_server;
   if (discard || connection.broken() || connection.transaction_status() == TransactionStatus::active) {
     return Returned::broken;
   }
-  if (hooks.after_release || connection.needs_reset(reset_profile.load(std::memory_order_relaxed))) {
+  if (hooks.after_release || connection.needs_reset(profile)) {
     return Returned::needs_cleaning;
   }
   return Returned::clean;
 }
 
 void PoolState::give_back(PoolSlot* slot, bool discard) noexcept {
-  slot->connection->on_notice(nullptr);
   const Returned how = judge(*slot->connection, discard);
   const SteadyTime time = clock.coarse();
   if (tracer != nullptr) tracer->released(core.name(), std::max(time - slot->since, SteadyTime::duration::zero()));

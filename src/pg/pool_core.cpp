@@ -8,28 +8,9 @@ namespace {
 
 using State = PoolSlot::State;
 
-constexpr std::uint32_t timed_one_in = 16;
+constexpr std::uint32_t timed_one_in = 64;
 
 }  // namespace
-
-Borrower::Borrower(std::source_location place, std::string_view name, const void* holder_tag) noexcept
-    : where(place), owner(holder_tag) {
-  task_size_ = static_cast<std::uint8_t>(std::min(name.size(), task_.size()));
-  std::copy_n(name.begin(), task_size_, task_.begin());
-}
-
-Borrower::Borrower(const Borrower& other) noexcept : where(other.where), owner(other.owner) {
-  task_size_ = other.task_size_;
-  std::copy_n(other.task_.begin(), task_size_, task_.begin());
-}
-
-Borrower& Borrower::operator=(const Borrower& other) noexcept {
-  where = other.where;
-  owner = other.owner;
-  task_size_ = other.task_size_;
-  std::copy_n(other.task_.begin(), task_size_, task_.begin());
-  return *this;
-}
 
 std::uint32_t& PoolCore::counter(State state) noexcept {
   switch (state) {
@@ -100,9 +81,8 @@ PoolCore::Taken PoolCore::try_take(const Borrower& borrower, SteadyTime now, con
   ++used_count_;
   slot->state = State::used;
   lend(slot, borrower, now, &precise);
-  return {.slot = slot,
-          .needs_ping = now - idle_since >= ping_after_ || idle_since < suspect_before_,
-          .forget_statements = forget};
+  const bool ping = now - idle_since >= ping_after_ || idle_since < suspect_before_;
+  return {.slot = slot, .ready = !ping && !forget, .needs_ping = ping, .forget_statements = forget};
 }
 
 void PoolCore::evict_stale(SteadyTime now, PoolActions& actions) {
@@ -187,7 +167,7 @@ void PoolCore::answer(PoolWaiter& waiter, AcquireErrorKind kind, SteadyTime now,
     case AcquireErrorKind::cancelled: ++counters_.cancelled; break;
     case AcquireErrorKind::closed: break;
   }
-  waiter.error = make_error(kind, now - waiter.since, now);
+  waiter.error = std::make_unique<AcquireError>(make_error(kind, now - waiter.since, now));
   wake(waiter, actions);
 }
 

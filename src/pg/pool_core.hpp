@@ -67,11 +67,12 @@ class PoolCore {
   // ---- taking. Times are coarse unless it says otherwise.
   struct Taken {
     PoolSlot* slot = nullptr;  ///< null: enqueue
+    bool ready = false;        ///< neither of the next two
     bool needs_ping = false;
     bool forget_statements = false;
     bool stale = false;  ///< no slot because the next one has expired: `evict_stale`, then again
   };
-  /// The uncontended acquire: an idle connection. `precise` is asked for the time of one lease in 16.
+  /// The uncontended acquire: an idle connection. `precise` is asked for the time of one lease in 64.
   Taken try_take(const Borrower& borrower, SteadyTime now, const Clock& precise);
   void evict_stale(SteadyTime now, PoolActions& actions);
   /// For a taker that does not wait: dials one more, unless enough are being dialled.

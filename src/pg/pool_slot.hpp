@@ -2,9 +2,11 @@
 /// @file
 /// What the pool's core keeps of each connection and of everyone who waits for one.
 
+#include <algorithm>
 #include <array>
 #include <boost/intrusive/list.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <source_location>
 #include <string_view>
@@ -22,14 +24,28 @@ struct Borrower {
   const void* owner = nullptr;
 
   Borrower() = default;
-  Borrower(std::source_location place, std::string_view name, const void* holder_tag = nullptr) noexcept;
-  Borrower(const Borrower& other) noexcept;
-  Borrower& operator=(const Borrower& other) noexcept;
+  explicit Borrower(std::source_location place) noexcept : where(place) {}
+  Borrower(std::source_location place, std::string_view name, const void* holder_tag = nullptr) noexcept
+      : where(place), owner(holder_tag) {
+    set_task(name);
+  }
+  Borrower(const Borrower& other) noexcept : where(other.where), owner(other.owner) { set_task(other.task()); }
+  Borrower& operator=(const Borrower& other) noexcept {
+    where = other.where;
+    owner = other.owner;
+    set_task(other.task());
+    return *this;
+  }
   ~Borrower() = default;
   std::string_view task() const noexcept { return {task_.data(), task_size_}; }
   Holder holder(std::chrono::nanoseconds since) const;
 
  private:
+  void set_task(std::string_view name) noexcept {
+    task_size_ = static_cast<std::uint8_t>(std::min(name.size(), task_.size()));
+    if (task_size_ > 0) std::copy_n(name.begin(), task_size_, task_.begin());
+  }
+
   std::uint8_t task_size_ = 0;
   std::array<char, 64> task_;  ///< only its first task_size_ bytes have a value
 };
@@ -39,10 +55,10 @@ struct Borrower {
 struct PoolSlot {
   enum class State : std::uint8_t { free, dialing, idle, used, cleaning, closing };
   State state = State::free;
-  bool lent = false;           ///< used by a lease, not by an inspection of ours
-  bool timed = false;          ///< this lease goes into the histogram: `taken_at` holds
+  bool lent = false;   ///< used by a lease, not by an inspection of ours
+  bool timed = false;  ///< this lease goes into the histogram: `taken_at` holds
   bool leak_reported = false;
-  bool event_pending = false;  ///< the server said something while it was lent and quiet
+  bool event_pending = false;      ///< the server said something while it was lent and quiet
   std::uint32_t epoch = 0;         ///< of the configuration it was dialled with
   std::uint32_t schema_epoch = 0;  ///< its prepared statements are no older
   std::uint64_t uses = 0;
@@ -64,7 +80,7 @@ struct PoolWaiter : boost::intrusive::list_base_hook<> {
   bool forget_statements = false;
   // The answer, written under the core's lock before the waiter is woken: a slot, or an error.
   PoolSlot* slot = nullptr;
-  std::optional<AcquireError> error;
+  std::unique_ptr<AcquireError> error;
 };
 using PoolWaiters = boost::intrusive::list<PoolWaiter>;
 

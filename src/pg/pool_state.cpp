@@ -31,6 +31,7 @@ PoolState::PoolState(asio::any_io_executor on, PoolConfig config, aio::BlockingP
       clock(time),
       hooks(std::move(attachments.hooks)),
       tracer(attachments.tracer),
+      lends_at_once(!hooks.before_acquire && tracer == nullptr),
       core(config, seed_of(this, time.steady())),
       reset_profile(config.pool.reset),
       acquire_timeout(config.pool.acquire_timeout),

@@ -25,8 +25,17 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   }
 
   /// Everything but the common case: `taken` needs something, or there is none.
-  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, PoolCore::Taken taken, Borrower borrower,
-                                SteadyTime begun, SteadyTime deadline);
+  /// An idle connection, and what it needs before it is used; or an empty lease.
+  Lease take_now(const Borrower& borrower, PoolCore::Taken& taken) {
+    for (;;) {
+      taken = core.try_take(borrower, clock.coarse(), clock);
+      if (!taken.stale) return {this, taken.slot};
+      evict_stale();
+    }
+  }
+  void evict_stale();
+  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken,
+                                AcquireOptions options, std::source_location where);
   /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
@@ -46,6 +55,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   const Clock& clock;
   const PoolHooks hooks;
   PoolTracer* const tracer;
+  const bool lends_at_once;  ///< nothing runs before a connection is lent
   PoolCore core;
   // Of the configuration, for the paths that must not take the lock once more.
   std::atomic<ResetProfile> reset_profile;
@@ -61,7 +71,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   class Drain;
   struct QueuePlace;
 
-  Returned judge(const Connection& connection, bool discard) const noexcept;
+  Returned judge(Connection& connection, bool discard) const noexcept;
   void idle_event(PoolSlot* slot);
   void run_background(PoolActions actions);
   void drop(PoolSlot* slot) noexcept;
@@ -72,7 +82,9 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void on_timer();
   void report(const PoolActions::Leak& leak) const;
   void announce(bool available);
-  Task<Result<>> make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
+  enum class Readiness { ready, useless, cancelled };
+  Task<Readiness> make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
+  Task<Result<>> prepare(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
   Task<Result<>> check_alive(Connection* connection, SteadyTime deadline);
   Task<Result<>> run_hook(PoolHooks::Step hook, Connection* connection, SteadyTime deadline);
   Task<Result<Connection>> connect(ServerSettings server);

@@ -23,19 +23,19 @@ struct PoolStats {
   std::uint64_t timed_out = 0, deadlocked = 0, refused_full = 0, cancelled = 0, failed_unavailable = 0;
   std::uint64_t dials = 0, dials_failed = 0;
   std::uint64_t closed_lifetime = 0, closed_idle = 0, closed_broken = 0;
-  std::uint64_t closed_uses = 0;     ///< after PoolSettings::max_uses
-  std::uint64_t closed_recycled = 0; ///< by `recycle` or a new configuration
-  std::uint64_t closed_surplus = 0;  ///< the pool was made smaller
-  std::uint64_t detached = 0;        ///< left the pool by Lease::detach
+  std::uint64_t closed_uses = 0;      ///< after PoolSettings::max_uses
+  std::uint64_t closed_recycled = 0;  ///< by `recycle` or a new configuration
+  std::uint64_t closed_surplus = 0;   ///< the pool was made smaller
+  std::uint64_t detached = 0;         ///< left the pool by Lease::detach
   std::uint64_t resets = 0, leaks = 0;
   std::uint64_t fenced = 0;  ///< times that a server which had become read-only was left
 
   /// Waiting, by what it ended with: a connection that came back, a dial, a reset. An acquire that found an idle
   /// connection did not wait and is in none of them.
   DurationHistogram waited_queue, waited_dial, waited_reset;
-  DurationHistogram pings;  ///< checks of long idle connections before they were lent
-  DurationHistogram dialed; ///< successful dials
-  /// How long connections were lent: one lease in 16 is timed.
+  DurationHistogram pings;   ///< checks of long idle connections before they were lent
+  DurationHistogram dialed;  ///< successful dials
+  /// How long connections were lent: one lease in 64 is timed.
   DurationHistogram used_for;
   std::chrono::nanoseconds waited_total{0};
   std::chrono::nanoseconds used_total{0};  ///< of all leases, each to within some milliseconds

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "pg/connection.hpp"
 #include "pg/dial.hpp"
@@ -51,8 +52,15 @@ class Session {
 
   bool needs_reset(ResetProfile profile) const noexcept;
   bool check_idle() noexcept;
-  void on_notice(std::function<void(const Notice&)> handler) { notice_ = std::move(handler); }
-  void on_notification(std::function<void(const Notification&)> handler) { notification_ = std::move(handler); }
+  void on_notice(std::function<void(const Notice&)> handler) {
+    notice_ = std::move(handler);
+    touched_ = touched_ || notice_;
+  }
+  void on_notification(std::function<void(const Notification&)> handler) {
+    notification_ = std::move(handler);
+    touched_ = touched_ || notification_;
+  }
+  bool take_touched() noexcept { return std::exchange(touched_, false); }
   void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
   void limit_statements(std::size_t statements_max) { statements_.limit(statements_max); }
   void forget_statements() { statements_.doom_all(); }
@@ -129,6 +137,7 @@ class Session {
   std::function<void(const Notification&)> notification_;
   End end_ = End::none;
   bool running_ = false;
+  bool touched_ = true;  ///< since a pool last asked
   bool lent_ = false;    ///< running, by callbacks
   bool unsent_ = false;  ///< libpq may hold bytes that the socket did not take
   bool dirty_ = false;
@@ -141,7 +150,7 @@ class Session {
 class Session::Operation {
  public:
   explicit Operation(Session* session) noexcept : session_(session) {
-    session_->running_ = true;
+    session_->running_ = session_->touched_ = true;
     session_->watch_.begin_operation();
   }
   ~Operation() {

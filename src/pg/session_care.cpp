@@ -65,7 +65,7 @@ void Session::on_idle_event(std::shared_ptr<const std::function<void()>> handler
 }
 
 void Session::lend(std::shared_ptr<const std::function<void()>> handler) {
-  running_ = lent_ = true;
+  running_ = lent_ = touched_ = true;
   watch_.on_idle_event(std::move(handler));
   watch_.rearm();
 }
