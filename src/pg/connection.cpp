@@ -7,7 +7,7 @@ namespace {
 
 template <class T>
 Task<Result<T>> closed_result() {
-  co_return failure(ErrorKind::closed, "the connection was moved from");
+  co_return failure(ErrorKind::closed, "there is no connection");
 }
 
 Task<> nothing() {
@@ -17,6 +17,7 @@ Task<> nothing() {
 }  // namespace
 
 Connection::Connection(std::shared_ptr<Session> session) noexcept : session_(std::move(session)) {}
+Connection::Connection() noexcept = default;
 Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
@@ -61,6 +62,14 @@ Task<Result<>> Connection::ping(SteadyTime deadline) {
 
 Task<Result<>> Connection::reset(ResetProfile profile, SteadyTime deadline) {
   return session_ ? session_->reset(profile, deadline) : closed_result<void>();
+}
+
+Task<Result<>> Connection::recover(SteadyTime deadline, CancelBackend cancel) {
+  return session_ ? session_->recover(deadline, std::move(cancel)) : closed_result<void>();
+}
+
+bool Connection::recoverable() const noexcept {
+  return session_ && session_->recoverable();
 }
 
 Task<> Connection::close(SteadyTime deadline) {

@@ -32,6 +32,10 @@ struct Notification {
 
 enum class TransactionStatus { idle, active, in_transaction, failed, unknown };
 
+/// Has the statement of another session's server process stopped, as pg_cancel_backend does over a further session;
+/// returns when the process was signalled.
+using CancelBackend = std::function<Task<Result<>>(int backend_pid)>;
+
 class Session;
 
 /// One session. Move-only; destruction closes the socket at once without waiting.
@@ -39,8 +43,13 @@ class Session;
 /// Threading: one operation at a time, from any executor; the caller resumes on its own. The context of the executor
 /// given to `connect` watches the socket: it runs meanwhile, and outlives the connection.
 ///
-/// Cancellation: terminal cancellation of an awaiting coroutine ends the operation with ErrorKind::cancelled and leaves
-/// the connection `broken()` (the server's answer is still under way): it is closed, never used again.
+/// Cancellation of a statement that is under way. Terminal: the operation ends at once with ErrorKind::cancelled and
+/// the connection is `broken()`, for the answer is still under way; `recover` makes it usable again. Partial: the
+/// server is asked to stop the statement and the operation ends with ErrorKind::cancelled when it has, within 5 s; the
+/// connection stays usable (or is broken, if that failed), its transaction as the statement left it. Total: refused,
+/// the statement runs to its end and its result is returned. In each case the statement may have had its effect. Asio
+/// passes partial and total cancellation on only to coroutines that ask for it (`this_coro::reset_cancellation_state`).
+/// An operation that is dropped half-way is as one with terminal cancellation.
 ///
 /// Errors: a server's error has its SQLSTATE in `Error::code`; the message holds the server's primary message, and
 /// never parameters. After an error within the protocol (broken()) the connection is useless.
@@ -51,6 +60,8 @@ class Connection {
   static Task<Result<Connection>> connect(asio::any_io_executor executor, const ServerSettings& server,
                                           aio::BlockingPool& blocking, SteadyTime deadline);
 
+  /// None: `broken()`, and every operation fails as closed.
+  Connection() noexcept;
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
@@ -71,6 +82,13 @@ class Connection {
   /// locks, LISTEN, temporary tables and sequences' state are discarded in one batch. Our prepared statements stay. An
   /// error: close the connection.
   Task<Result<>> reset(ResetProfile profile, SteadyTime deadline);
+  /// After an operation that was cancelled or dropped half-way (`recoverable()`): asks the server to stop it, takes
+  /// what is still under way (answers, the rest of a COPY, a pipeline) and rolls back. Until it returns nobody may have
+  /// the connection: a late request to stop would hit the next statement. The request goes through `cancel` when there
+  /// is one; else on the blocking pool through libpq, which before version 17 can do it only where the session is not
+  /// encrypted. An error: close the connection.
+  Task<Result<>> recover(SteadyTime deadline, CancelBackend cancel = {});
+  bool recoverable() const noexcept;
   /// Says goodbye and waits for the server's end of the socket, so that its backend is gone; bounded by the deadline. A
   /// statement that was cancelled half-way is cancelled on the server first (where the session is not encrypted:
   /// libpq's request is not either). Not cancellable.

@@ -3,9 +3,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <boost/asio/this_coro.hpp>
 #include <utility>
 
+#include "aio/with_deadline.hpp"
 #include "pg/bound_params.hpp"
 #include "pg/server_error.hpp"
 #include "pg/sqlstate.hpp"
@@ -20,6 +21,23 @@ std::string_view result_field(const PGresult* result, int code) {
   const char* const value = PQresultErrorField(result, code);
   return value != nullptr ? value : "";
 }
+
+/// What a cancellation means for a statement that was sent.
+enum class Cancelled {
+  ignored,   ///< total: it cannot be as if it had never run
+  stops,     ///< partial: the server is asked to stop it, and we wait for that
+  abandons,  ///< terminal, or the session was closed under it
+};
+
+Cancelled meaning_of(asio::cancellation_type type) noexcept {
+  if (type == asio::cancellation_type::total) return Cancelled::ignored;
+  if (type == asio::cancellation_type::none) return Cancelled::abandons;
+  return (type & asio::cancellation_type::terminal) == asio::cancellation_type::none ? Cancelled::stops
+                                                                                     : Cancelled::abandons;
+}
+
+/// After partial cancellation.
+constexpr std::chrono::seconds stop_timeout{5};
 
 }  // namespace
 
@@ -259,19 +277,50 @@ Task<Result<ResultSet>> Session::run(Request request) {
     co_return failure(ErrorKind::invalid, "a statement must not contain a NUL byte");
   }
   if (!request.ours) note_effects(request.statement ? request.statement->effects() : effects_of(request.sql));
+  std::optional<bool> throwing;  // set once the caller was cancelled and we go on
   for (;;) {
-    Operation operation(this);
     Exchange exchange;
-    if (!send(request, exchange)) co_return failure(lost());
-    for (Ready now = advance(exchange); now != Ready::result; now = advance(exchange)) {
-      co_await watch_.suspend_until_event(now == Ready::output);
-      if (!watch_.woken_by_event()) co_return failure(abandoned());
-      consume_input();
+    Cancelled cancelled = Cancelled::ignored;
+    {
+      Operation operation(this);
+      if (!send(request, exchange)) co_return failure(lost());
+      for (Ready now = advance(exchange); now != Ready::result; now = advance(exchange)) {
+        co_await watch_.suspend_until_event(now == Ready::output);
+        if (watch_.woken_by_event()) {
+          consume_input();
+          continue;
+        }
+        cancelled = meaning_of((co_await asio::this_coro::cancellation_state).cancelled());
+        if (cancelled == Cancelled::abandons) co_return failure(abandoned());
+        if (!throwing) throwing = co_await asio::this_coro::throw_if_cancelled();
+        co_await asio::this_coro::throw_if_cancelled(false);
+        if (cancelled == Cancelled::stops) break;
+      }
+      if (cancelled != Cancelled::stops) operation.done();
     }
-    operation.done();
-    if (!exchange.error) co_return std::move(exchange.last);
-    if (!heals(exchange)) co_return failure(std::move(*exchange.error));
+    if (cancelled == Cancelled::stops) {
+      (void)co_await aio::shielded(settle(std::chrono::steady_clock::now() + stop_timeout, {}));  // broken() says it
+      exchange.error.emplace(ErrorKind::cancelled, "the statement was cancelled");
+    } else if (exchange.error && heals(exchange)) {
+      continue;
+    }
+    if (throwing) co_await asio::this_coro::throw_if_cancelled(*throwing);
+    if (exchange.error) co_return failure(std::move(*exchange.error));
+    co_return std::move(exchange.last);
   }
+}
+
+Task<Result<>> Session::wait(Ready what) {
+  for (;;) {
+    co_await watch_.suspend_until_event(what == Ready::output);
+    if (watch_.woken_by_event()) break;
+    if (meaning_of((co_await asio::this_coro::cancellation_state).cancelled()) != Cancelled::ignored) {
+      co_return failure(abandoned());
+    }
+    co_await asio::this_coro::throw_if_cancelled(false);
+  }
+  consume_input();
+  co_return Result<>{};
 }
 
 }  // namespace opi::pg

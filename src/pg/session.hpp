@@ -48,6 +48,7 @@ class Session {
   Task<Result<ResultSet>> run_own(std::string sql);
   Task<Result<>> ping(SteadyTime deadline);
   Task<Result<>> reset(ResetProfile profile, SteadyTime deadline);
+  Task<Result<>> recover(SteadyTime deadline, CancelBackend cancel);
   Task<> close(SteadyTime deadline);
 
   bool needs_reset(ResetProfile profile) const noexcept;
@@ -68,6 +69,7 @@ class Session {
 
   bool open() const noexcept { return static_cast<bool>(handle_); }
   bool broken() const noexcept { return end_ != End::none || !handle_; }
+  bool recoverable() const noexcept { return end_ == End::abandoned && handle_; }
   bool ended_by_server() const noexcept { return end_ == End::server; }
   PGconn* native() const noexcept { return handle_.get(); }
   const std::string& peer() const noexcept { return peer_; }
@@ -85,6 +87,9 @@ class Session {
   void note_effects(const StatementEffects& effects) noexcept;
   /// Sends what libpq still holds and says whether a result can be had without blocking.
   Ready ready() noexcept;
+  /// For operations that wait less often than `run`: until `what` it says is possible. Total cancellation is left for
+  /// later; any other abandons the operation.
+  Task<Result<>> wait(Ready what);
   /// Takes in what has arrived.
   void consume_input() noexcept;
   Error lost();
@@ -117,6 +122,11 @@ class Session {
   /// The answers to one request, as far as they have come.
   struct Exchange;
 
+  Task<Result<>> settle(SteadyTime deadline, CancelBackend cancel);
+  Task<Result<>> stop_statement(SteadyTime deadline, CancelBackend cancel);
+  Task<Result<>> drain();
+  Ready drain_now();
+  bool end_copy(ExecStatusType status);
   bool send(const Request& request, Exchange& exchange);
   bool send_with_prepare(const Request& request, Exchange& exchange);
   bool send_deallocations(Exchange& exchange);

@@ -6,27 +6,11 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "aio/with_deadline.hpp"
+#include "pg/cancel_request.hpp"
 #include "pg/session.hpp"
 
 namespace opi::pg {
 namespace {
-
-struct FreeCancel {
-  void operator()(PGcancel* cancel) const noexcept { PQfreeCancel(cancel); }
-};
-
-/// On the blocking pool: libpq's cancel blocks.
-struct SendCancel {
-  std::shared_ptr<PGcancel> cancel;
-  bool operator()() const {
-    std::array<char, 256> text{};
-    return PQcancel(cancel.get(), text.data(), static_cast<int>(text.size())) != 0;
-  }
-};
-
-Task<Result<bool>> send_cancel(aio::BlockingPool* blocking, std::shared_ptr<PGcancel> cancel) {
-  co_return co_await blocking->run_abandonable(SendCancel{std::move(cancel)});
-}
 
 /// Reads until the server closes its end: its backend is gone then, and no unread data turns our close into a reset.
 Task<Result<>> read_to_the_end(std::shared_ptr<asio::posix::stream_descriptor> socket) {
@@ -40,14 +24,14 @@ Task<Result<>> read_to_the_end(std::shared_ptr<asio::posix::stream_descriptor> s
 
 /// Returns when the server has closed its end, or at the deadline. A cancel request that comes before its statement has
 /// begun is lost, and a request says nothing of what it did: it is sent until the session ends.
-Task<> await_end(std::shared_ptr<asio::posix::stream_descriptor> socket, std::shared_ptr<PGcancel> cancel,
+Task<> await_end(std::shared_ptr<asio::posix::stream_descriptor> socket, std::optional<CancelRequest> cancel,
                  aio::BlockingPool* blocking, SteadyTime deadline) {
   constexpr std::chrono::milliseconds first_pause{20};
   const auto now = [] { return std::chrono::steady_clock::now(); };
   for (auto pause = first_pause; now() < deadline; pause *= 2) {
     const SteadyTime until = cancel ? std::min(deadline, now() + pause) : deadline;
     if (co_await aio::with_deadline(read_to_the_end(socket), until, "closing")) co_return;
-    if (cancel) co_await aio::with_deadline(send_cancel(blocking, cancel), deadline, "cancelling");
+    if (cancel) (void)co_await cancel->send(blocking, deadline);
   }
 }
 
@@ -57,11 +41,11 @@ Task<> Session::close(SteadyTime deadline) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   if (!handle_) co_return;
   const bool abandoned = end_ == End::abandoned && PQtransactionStatus(handle_.get()) == PQTRANS_ACTIVE;
-  // Without it the server would go on with a statement that nobody waits for. In plain text only where the session is
-  // too.
-  std::shared_ptr<PGcancel> cancel;
-  if (abandoned && PQsslInUse(handle_.get()) == 0) cancel = {PQgetCancel(handle_.get()), FreeCancel{}};
-  if (cancel) co_await aio::with_deadline(send_cancel(blocking_, cancel), deadline, "cancelling");
+  // Without it the server would go on with a statement that nobody waits for.
+  std::optional<CancelRequest> cancel;
+  if (abandoned) cancel.emplace(handle_.get());
+  if (cancel && !cancel->possible()) cancel.reset();
+  if (cancel) (void)co_await cancel->send(blocking_, deadline);
   watch_.detach();
   auto twin = std::make_shared<asio::posix::stream_descriptor>(executor_);
   if (end_ == End::none || cancel) {

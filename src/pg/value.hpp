@@ -80,6 +80,8 @@ class ResultSet {
   ResultSet() = default;
   explicit ResultSet(pg_result* result) noexcept : result_(result) {}
 
+  /// libpq's, for what it knows beyond this class; null when there is none.
+  const pg_result* native() const noexcept { return result_.get(); }
   int size() const noexcept;
   bool empty() const noexcept { return size() == 0; }
   int columns() const noexcept;
