@@ -80,6 +80,10 @@ void Connection::on_notice(std::function<void(const Notice&)> handler) {
   session_->on_notice(std::move(handler));
 }
 
+void Connection::end_use() noexcept {
+  if (session_) session_->end_use();
+}
+
 void Connection::on_notification(std::function<void(const Notification&)> handler) {
   session_->on_notification(std::move(handler));
 }

@@ -107,6 +107,10 @@ class Connection {
   /// one that is prepared. At once, without traffic; between operations.
   void forget_statements();
 
+  /// The connection goes to somebody else: transactions, streams and copies that were made on it so far end (used
+  /// again, they fail as closed), and nobody is told of notices and notifications any more. No traffic.
+  void end_use() noexcept;
+
   /// Called when the server sends something, or closes, while no operation runs: then `check_idle` says whether the
   /// session is still good. On the executor given to `connect`, or within an operation; a call may still come after the
   /// handler was replaced.
@@ -134,6 +138,7 @@ class Connection {
 
  private:
   friend class Pipeline;
+  friend class Transaction;
   explicit Connection(std::shared_ptr<Session> session) noexcept;
   static Task<Result<Connection>> connect_owning(asio::any_io_executor executor, ServerSettings server,
                                                  aio::BlockingPool* blocking, SteadyTime deadline);

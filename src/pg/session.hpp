@@ -73,6 +73,9 @@ class Session {
   bool ended_by_server() const noexcept { return end_ == End::server; }
   PGconn* native() const noexcept { return handle_.get(); }
   const std::string& peer() const noexcept { return peer_; }
+  /// Which use of the session this is: what was made in an earlier one must not touch it any more.
+  std::uint64_t use() const noexcept { return use_; }
+  void end_use() noexcept;
   std::uint64_t statements_run() const noexcept { return statements_run_; }
 
   // What the kinds of operations are built from (run, Pipeline, streams): between them the session is quiet.
@@ -155,6 +158,7 @@ class Session {
   bool preparing_ = false;
   int syncs_pending_ = 0;  ///< ends of pipelined batches that have not come
   std::uint64_t statements_run_ = 0;
+  std::uint64_t use_ = 0;
 };
 
 class Session::Operation {

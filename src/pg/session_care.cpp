@@ -64,6 +64,12 @@ void Session::on_idle_event(std::shared_ptr<const std::function<void()>> handler
   if (!lent_) watch_.on_idle_event(std::move(handler));
 }
 
+void Session::end_use() noexcept {
+  ++use_;
+  notice_ = nullptr;
+  notification_ = nullptr;
+}
+
 void Session::lend(std::shared_ptr<const std::function<void()>> handler) {
   running_ = lent_ = touched_ = true;
   watch_.on_idle_event(std::move(handler));

@@ -12,6 +12,7 @@ inline constexpr std::string_view warning_privilege_not_granted = "01007";
 inline constexpr std::string_view warning_privilege_not_revoked = "01006";
 inline constexpr std::string_view connection_exception = "08000";
 inline constexpr std::string_view connection_failure = "08006";
+inline constexpr std::string_view transaction_resolution_unknown = "08007";
 inline constexpr std::string_view feature_not_supported = "0A000";
 inline constexpr std::string_view unique_violation = "23505";
 inline constexpr std::string_view active_sql_transaction = "25001";
