@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
+
+#include "pg/network_order.hpp"
 
 namespace opi::pg {
 namespace {
@@ -68,22 +68,11 @@ std::string literal_of(const Array& array) {
   return text;
 }
 
-template <class Unsigned>
-Unsigned to_network(Unsigned value) noexcept {
-  if constexpr (std::endian::native == std::endian::big || sizeof(Unsigned) == 1) {
-    return value;
-  } else {
-    return std::byteswap(value);
-  }
-}
-
 }  // namespace
 
 template <class Unsigned>
 void Param::put_binary(Unsigned bits, std::uint32_t type) {
-  const Unsigned network = to_network(bits);
-  std::array<char, sizeof(Unsigned)> raw{};
-  std::memcpy(raw.data(), &network, sizeof network);
+  const auto raw = to_network(bits);
   bytes_.assign(raw.data(), raw.size());  // fits into the string itself
   type_ = type;
   format_ = Format::binary;

@@ -1,21 +1,16 @@
 #pragma once
 /// @file
-/// Parameters that go to the server and results that come back.
+/// Results that come back from the server.
 
-#include <concepts>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/result.hpp"
+#include "pg/field.hpp"
 #include "pg/param.hpp"
-
-struct pg_result;  // libpq's PGresult
 
 namespace opi::pg {
 
@@ -25,11 +20,13 @@ class ResultSet;
 class Row {
  public:
   bool is_null(int column) const noexcept;
-  /// The column as text; "" for NULL.
+  /// The column's bytes as they came, which is text unless binary results were asked for; "" for NULL.
   std::string_view text(int column) const noexcept;
-  /// The column as T: std::string, bool, int, std::int64_t, std::uint32_t, double, std::vector<std::byte> (bytea),
-  /// std::vector<std::string> (text[]), or std::optional of these. Throws std::logic_error when the text is not a T or
-  /// a NULL has nowhere to go: the statement and the caller disagree, which is a defect.
+  /// The column as T, whichever way it travelled: bool, any integer, float, double, std::string, std::string_view
+  /// (while the ResultSet lives), std::vector<std::byte> (bytea), Numeric, Timestamp, Date, Uuid, Json, a std::vector
+  /// of these or of std::optional of these (an array of one dimension), or std::optional of any. Throws
+  /// std::logic_error that names column and type when the value is no T or a NULL has nowhere to go: the statement and
+  /// the caller disagree, which is a defect.
   template <class T>
   T get(int column) const;
   /// By column name; throws std::logic_error for an unknown one.
@@ -40,14 +37,7 @@ class Row {
  private:
   friend class ResultSet;
   Row(const pg_result* result, int row) noexcept : result_(result), row_(row) {}
-  void read(int column, std::string& into) const;
-  void read(int column, bool& into) const;
-  void read(int column, int& into) const;
-  void read(int column, std::int64_t& into) const;
-  void read(int column, std::uint32_t& into) const;
-  void read(int column, double& into) const;
-  void read(int column, std::vector<std::byte>& into) const;
-  void read(int column, std::vector<std::string>& into) const;
+  Field field(int column, bool may_be_null) const;
   const pg_result* result_;
   int row_;
 };
@@ -60,11 +50,14 @@ inline constexpr bool is_optional<std::optional<T>> = true;
 template <class T>
 T Row::get(int column) const {
   if constexpr (is_optional<T>) {
-    if (is_null(column)) return std::nullopt;
+    if (is_null(column)) {
+      (void)field(column, true);  // it is a column
+      return std::nullopt;
+    }
     return get<typename T::value_type>(column);
   } else {
     T value{};
-    read(column, value);
+    decode(field(column, false), value);
     return value;
   }
 }
