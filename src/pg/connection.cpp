@@ -56,6 +56,22 @@ Task<Result<ResultSet>> Connection::execute(std::string sql) {
   return session_->run({.kind = Request::Kind::simple, .sql = std::move(sql)});
 }
 
+Task<Result<RowStream>> Connection::stream(std::string sql, Params params, Format results) {
+  return RowStream::begin(session_, std::move(sql), std::move(params), results);
+}
+
+Task<Result<BatchResults>> Connection::run_batch(Batch batch) {
+  return session_ ? session_->run_batch(std::move(batch)) : closed_result<BatchResults>();
+}
+
+Task<Result<CopyIn>> Connection::copy_in(std::string sql) {
+  return CopyIn::begin(session_, std::move(sql));
+}
+
+Task<Result<CopyOut>> Connection::copy_out(std::string sql) {
+  return CopyOut::begin(session_, std::move(sql));
+}
+
 Task<Result<>> Connection::ping(SteadyTime deadline) {
   return session_ ? session_->ping(deadline) : closed_result<void>();
 }

@@ -10,6 +10,9 @@
 #include "aio/task.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "pg/batch.hpp"
+#include "pg/copy.hpp"
+#include "pg/row_stream.hpp"
 #include "pg/settings.hpp"
 #include "pg/statement.hpp"
 #include "pg/value.hpp"
@@ -76,6 +79,14 @@ class Connection {
   /// One or more statements separated by semicolons, simple protocol, the last result. Several are one implicit
   /// transaction.
   Task<Result<ResultSet>> execute(std::string sql);
+  /// The rows as they come, in blocks; for results that should not be in memory whole. Not prepared.
+  Task<Result<RowStream>> stream(std::string sql, Params params = {}, Format results = Format::text);
+  /// All of the statements in one round trip, their answers read while they are sent. An error means that the answers
+  /// are not known; those of single statements are in the results.
+  Task<Result<BatchResults>> run_batch(Batch batch);
+  /// COPY … FROM STDIN and COPY … TO STDOUT, one statement without parameters.
+  Task<Result<CopyIn>> copy_in(std::string sql);
+  Task<Result<CopyOut>> copy_out(std::string sql);
   /// A round trip that proves the session is alive.
   Task<Result<>> ping(SteadyTime deadline);
   /// Makes the session as new: an open transaction is rolled back; then, as `profile` says, roles, settings, cursors,

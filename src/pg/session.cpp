@@ -111,6 +111,7 @@ Error Session::lost() {
 
 Error Session::abandoned() {
   if (end_ == End::none) end_ = End::abandoned;
+  end_hold(held_, false);
   return {ErrorKind::cancelled, "the statement was cancelled"};
 }
 
@@ -143,7 +144,7 @@ bool Session::send_sync() {
 
 /// What is doomed goes first, each in a batch of its own: a failure concerns nothing else. Not where it would end
 /// somebody's transaction.
-bool Session::send_deallocations(Exchange& exchange) {
+bool Session::send_deallocations(int& syncs) {
   if (statements_.doomed().empty()) return true;
   const PGTransactionStatusType status = PQtransactionStatus(handle_.get());
   if (status != PQTRANS_IDLE && (status != PQTRANS_INTRANS || statements_unknown_)) return true;
@@ -155,7 +156,7 @@ bool Session::send_deallocations(Exchange& exchange) {
     if (PQsendQueryParams(handle_.get(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0 || !send_sync()) {
       return false;
     }
-    ++exchange.syncs_ignored;
+    ++syncs;
   }
   return true;
 }
@@ -166,7 +167,7 @@ bool Session::send_with_prepare(const Request& request, Exchange& exchange) {
   exchange.fresh = statements_.make(*request.statement, request.params);
   preparing_ = true;
   const StatementCache::Entry& entry = *exchange.fresh;
-  if (!send_deallocations(exchange)) return false;
+  if (!send_deallocations(exchange.syncs_ignored)) return false;
   if (PQpipelineStatus(handle_.get()) == PQ_PIPELINE_OFF && PQenterPipelineMode(handle_.get()) == 0) return false;
   return PQsendPrepare(handle_.get(), entry.name.c_str(), entry.statement.sql().c_str(),
                        static_cast<int>(entry.types.size()), entry.types.data()) != 0 &&
@@ -320,6 +321,14 @@ Task<Result<>> Session::wait(Ready what) {
     co_await asio::this_coro::throw_if_cancelled(false);
   }
   consume_input();
+  co_return Result<>{};
+}
+
+Task<Result<>> Session::await_result() {
+  for (Ready now = ready(); now != Ready::result; now = ready()) {
+    if (end_ == End::server) co_return failure(lost());  // it said goodbye: nothing more comes
+    if (auto waited = co_await wait(now); !waited) co_return waited;
+  }
   co_return Result<>{};
 }
 

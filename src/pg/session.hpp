@@ -34,7 +34,7 @@ struct Request {
 };
 
 /// One operation at a time; coroutines resume on their caller's executor. The object stays where it is until its end.
-class Session {
+class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(asio::any_io_executor executor, Dialed dialed, aio::BlockingPool* blocking);
   /// Closes the socket at once.
@@ -46,6 +46,7 @@ class Session {
   Task<Result<ResultSet>> run(Request request);
   /// A statement that we run for ourselves.
   Task<Result<ResultSet>> run_own(std::string sql);
+  Task<Result<BatchResults>> run_batch(Batch batch);
   Task<Result<>> ping(SteadyTime deadline);
   Task<Result<>> reset(ResetProfile profile, SteadyTime deadline);
   Task<Result<>> recover(SteadyTime deadline, CancelBackend cancel);
@@ -93,6 +94,16 @@ class Session {
   /// For operations that wait less often than `run`: until `what` it says is possible. Total cancellation is left for
   /// later; any other abandons the operation.
   Task<Result<>> wait(Ready what);
+  /// Until PQgetResult may be called; an error when the session is lost or the wait was cancelled.
+  Task<Result<>> await_result();
+  /// libpq was given something to send.
+  void expect_flush() noexcept { unsent_ = true; }
+  bool still_connected() const noexcept { return end_ != End::server && PQstatus(handle_.get()) != CONNECTION_BAD; }
+  /// For operations that last over several calls (SessionHold): a number for this one. It ends when it is done, or
+  /// abandoned in any way.
+  std::uint64_t begin_hold();
+  void end_hold(std::uint64_t number, bool done) noexcept;
+  bool holds(std::uint64_t number) const noexcept { return held_ == number; }
   /// Takes in what has arrived.
   void consume_input() noexcept;
   Error lost();
@@ -124,6 +135,7 @@ class Session {
   };
   /// The answers to one request, as far as they have come.
   struct Exchange;
+  struct BatchRun;
 
   Task<Result<>> settle(SteadyTime deadline, CancelBackend cancel);
   Task<Result<>> stop_statement(SteadyTime deadline, CancelBackend cancel);
@@ -132,9 +144,13 @@ class Session {
   bool end_copy(ExecStatusType status);
   bool send(const Request& request, Exchange& exchange);
   bool send_with_prepare(const Request& request, Exchange& exchange);
-  bool send_deallocations(Exchange& exchange);
+  bool send_deallocations(int& syncs);
   Ready advance(Exchange& exchange);
   bool take(Exchange& exchange, PGresult* raw);
+  bool send_more(BatchRun& run);
+  bool send_item(BatchRun& run, const Batch::Item& item);
+  bool take(BatchRun& run, PGresult* raw);
+  void answer(BatchRun& run);
   void finish(Exchange& exchange);
   bool heals(Exchange& exchange);
   static void receive_notice(void* session, const PGresult* result) noexcept;
@@ -150,8 +166,10 @@ class Session {
   std::function<void(const Notification&)> notification_;
   End end_ = End::none;
   bool running_ = false;
-  bool touched_ = true;  ///< since a pool last asked
-  bool lent_ = false;    ///< running, by callbacks
+  bool touched_ = true;     ///< since a pool last asked
+  bool lent_ = false;       ///< running, by callbacks
+  std::uint64_t held_ = 0;  ///< running, over several calls: which of them
+  std::uint64_t holds_begun_ = 0;
   bool unsent_ = false;  ///< libpq may hold bytes that the socket did not take
   bool dirty_ = false;
   bool statements_unknown_ = false;  ///< somebody else's PREPARE or DEALLOCATE ran, or one of ours has no known outcome

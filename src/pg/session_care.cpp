@@ -64,7 +64,25 @@ void Session::on_idle_event(std::shared_ptr<const std::function<void()>> handler
   if (!lent_) watch_.on_idle_event(std::move(handler));
 }
 
+std::uint64_t Session::begin_hold() {
+  running_ = true;
+  held_ = ++holds_begun_;
+  watch_.begin_operation();
+  return held_;
+}
+
+void Session::end_hold(std::uint64_t number, bool done) noexcept {
+  if (held_ == 0 || held_ != number) return;
+  running_ = false;
+  held_ = 0;
+  if (!done && end_ == End::none) end_ = End::abandoned;
+  if (end_ != End::none) return;
+  deliver_notifications();
+  watch_.rearm();
+}
+
 void Session::end_use() noexcept {
+  end_hold(held_, false);
   ++use_;
   notice_ = nullptr;
   notification_ = nullptr;

@@ -24,7 +24,8 @@ class Statement {
   const StatementEffects& effects() const noexcept { return text_->effects; }
   /// Proven to leave the session and its transaction as they are: it may share a connection with others' statements.
   bool multiplexable() const noexcept {
-    return !effects().dirties_session && !effects().names_statements && !effects().controls_transaction;
+    return !effects().dirties_session && !effects().names_statements && !effects().copies &&
+           !effects().controls_transaction;
   }
   std::size_t hash() const noexcept { return text_->hash; }
   /// No text of the server has a NUL byte.

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t word_bytes_max = 63;
 
-constexpr std::array<std::string_view, 9> harmless_beginnings = {"select", "insert", "update", "delete", "merge",
-                                                                 "values", "table",  "with",   "show"};
+constexpr std::array<std::string_view, 10> harmless_beginnings = {"select", "insert", "update", "delete", "merge",
+                                                                  "values", "table",  "with",   "show",   "copy"};
 constexpr std::array<std::string_view, 8> transaction_beginnings = {"begin",    "start", "commit",    "end",
                                                                     "rollback", "abort", "savepoint", "release"};
 
@@ -166,14 +166,16 @@ bool changes_session(std::string_view function) noexcept {
 
 StatementEffects effects_of(std::string_view sql) noexcept {
   using Kind = Scanner::Kind;
-  StatementEffects effects{.dirties_session = false, .names_statements = false, .controls_transaction = false};
+  StatementEffects effects{
+      .dirties_session = false, .names_statements = false, .copies = false, .controls_transaction = false};
   Scanner scanner(sql);
   bool at_beginning = true;
   bool after_insert = false;  // INTO may follow
   for (;;) {
     const Kind kind = scanner.next();
     if (kind == Kind::end) return effects;
-    if (kind == Kind::unclear) return {.dirties_session = true, .names_statements = true, .controls_transaction = true};
+    if (kind == Kind::unclear)
+      return {.dirties_session = true, .names_statements = true, .copies = true, .controls_transaction = true};
     if (kind == Kind::semicolon) {
       at_beginning = true;
       continue;
@@ -185,6 +187,7 @@ StatementEffects effects_of(std::string_view sql) noexcept {
       }
       if (at_beginning) {
         const bool controls = std::ranges::find(transaction_beginnings, word) != transaction_beginnings.end();
+        if (word == "copy") effects.copies = true;
         if (controls) effects.controls_transaction = true;
         if (!controls && std::ranges::find(harmless_beginnings, word) == harmless_beginnings.end()) {
           effects.dirties_session = true;

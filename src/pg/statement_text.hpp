@@ -10,6 +10,7 @@ namespace opi::pg {
 struct StatementEffects {
   bool dirties_session = true;       ///< anything but proven harmless
   bool names_statements = false;     ///< may PREPARE, DEALLOCATE or DISCARD: prepared statements are not what they were
+  bool copies = true;                ///< moves data outside of results
   bool controls_transaction = true;  ///< begins or ends one, or handles savepoints
 };
 

@@ -33,7 +33,8 @@ TEST(StatementText, PlainReadsAndWritesAreHarmless) {
                           "SELECT E'it\\'s nextval()'",
                           "SELECT a FROM t WHERE b = $1 FOR UPDATE",
                           "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE",
-                          "SELECT 1.5e3, a$b FROM t"}) {
+                          "SELECT 1.5e3, a$b FROM t",
+                          "COPY t FROM STDIN"}) {
     EXPECT_TRUE(harmless(sql)) << sql;
   }
 }
@@ -60,7 +61,6 @@ TEST(StatementText, WhateverTouchesTheSessionIsNot) {
                           "LOCK t",
                           "EXPLAIN ANALYZE SELECT 1",
                           "SELECT 1; SET a = 1",
-                          "COPY t FROM STDIN",
                           "SELECT dblink_connect('x')",
                           "WITH x AS (SELECT set_config('a','b',false)) SELECT 1"}) {
     EXPECT_FALSE(harmless(sql)) << sql;
