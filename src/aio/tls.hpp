@@ -15,6 +15,7 @@ struct TlsClientSettings {
   std::string ca_pem = {};           ///< certificates that are trusted; empty: the system's
   std::string certificate_pem = {};  ///< ours, when the server asks for one; with `key_pem`
   SecretString key_pem = {};
+  bool verify = true;  ///< false: whoever answers is believed; only for who asked for it in so many words
   std::string application_protocol = {};  ///< ALPN, one name such as "http/1.1"; empty: none
 };
 

@@ -109,7 +109,7 @@ Result<TlsContextPtr> TlsContext::client(TlsClientSettings settings) {
   auto inside = make_inside(TLS_client_method());
   if (!inside) return failure(std::move(inside).error());
   SSL_CTX* ssl = (*inside)->ssl.get();
-  SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(ssl, settings.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (settings.ca_pem.empty()) {
     if (SSL_CTX_set_default_verify_paths(ssl) != 1) return openssl_failure("the system's authorities cannot be read");
   } else if (auto trusted = trust(ssl, settings.ca_pem); !trusted) {

@@ -1,0 +1,17 @@
+#pragma once
+/// @file
+/// Certificates for tests, made on the spot.
+
+#include <string>
+
+namespace opi::test {
+
+struct TlsIdentity {
+  std::string certificate;  ///< PEM, self-signed: it is its own authority
+  std::string key;          ///< PEM
+};
+
+/// For localhost and 127.0.0.1, valid for an hour.
+TlsIdentity make_identity();
+
+}  // namespace opi::test
