@@ -35,3 +35,13 @@ target_link_libraries(opi_spdlog INTERFACE spdlog::spdlog)
 find_package(CLI11 CONFIG REQUIRED)
 add_library(opi_cli11 INTERFACE)
 target_link_libraries(opi_cli11 INTERFACE CLI11::CLI11)
+
+# Regular expressions in linear time, of the dialect that SOPS rules are written in. Not through pkg-config, whose
+# -pthread would not fit the precompiled header.
+find_library(OPI_RE2 re2 REQUIRED)
+add_library(opi_re2 INTERFACE)
+target_link_libraries(opi_re2 INTERFACE "${OPI_RE2}")
+# SASLprep for passwords that are not ASCII.
+find_library(OPI_IDN idn REQUIRED)
+add_library(opi_idn INTERFACE)
+target_link_libraries(opi_idn INTERFACE "${OPI_IDN}")

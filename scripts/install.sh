@@ -14,6 +14,7 @@ missing_of() {
     case $installed in
       *" installed/$name "*) ;;
       *)
+        [ "$name" != npm ] || ! command -v npm >/dev/null || continue  # some packages of nodejs bring it along
         [ "$name" != libboost1.81-dev ] || [ ! -f "$root/build/boost/usr/include/boost/version.hpp" ] || continue
         echo "$name" ;;
     esac

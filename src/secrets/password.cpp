@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "secrets/base64.hpp"
 #include "secrets/primitives.hpp"
+#include "secrets/secret_ledger.hpp"
 
 namespace opi::secrets {
 namespace {
@@ -50,12 +52,14 @@ SecretString generate_password(std::size_t length) {
   // pass at length 20.
   do fill(password, length);
   while (!every_class(password));
+  note_made_secret(password);
   return SecretString::take(std::move(password));
 }
 
 SecretString generate_key(std::size_t bytes) {
   std::string key(bytes, '\0');
   random_bytes({reinterpret_cast<unsigned char*>(key.data()), key.size()});
+  note_made_secret(base64_encode(key));
   return SecretString::take(std::move(key));
 }
 

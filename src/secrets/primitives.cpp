@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <stdexcept>
 #include <system_error>
 
@@ -79,6 +80,15 @@ bool x25519(std::string_view scalar, std::string_view point, Key& shared) {
   return !equal_in_constant_time(shared.view(), {zeros.data(), zeros.size()});
 }
 
+bool scrypt(std::string_view passphrase, std::string_view salt, unsigned log_n, Key& key) {
+  if (log_n == 0 || log_n > 30) throw std::invalid_argument("scrypt: a work factor outside of 1 to 30");
+  constexpr std::uint64_t block = 128U * 8U;
+  const std::uint64_t n = std::uint64_t{1} << log_n;
+  const std::uint64_t memory = block * (n + 16);  // what the algorithm needs, and its working blocks
+  return EVP_PBE_scrypt(passphrase.data(), passphrase.size(), bytes_of(salt), salt.size(), n, 8, 1, memory, key.data(),
+                        Key::size()) == 1;
+}
+
 std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view bytes) {
   std::array<unsigned char, 32> digest{};
   unsigned size = 0;
@@ -125,16 +135,20 @@ void ChaCha20Poly1305::Free::operator()(evp_cipher_st* cipher) const noexcept {
 ChaCha20Poly1305::ChaCha20Poly1305(const Key& key)
     : cipher_(EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr)), context_(EVP_CIPHER_CTX_new()) {
   require(cipher_ != nullptr && context_ != nullptr, "ChaCha20-Poly1305");
-  std::copy_n(key.data(), Key::size(), key_.data());
+  require(EVP_CipherInit_ex2(context_.get(), cipher_.get(), key.data(), nullptr, 1, nullptr) == 1, "ChaCha20 key");
 }
 
 void ChaCha20Poly1305::seal(const Nonce& nonce, std::string_view plaintext, std::string& into) {
   const std::size_t start = into.size();
   into.resize(start + plaintext.size() + tag_size);
-  auto* out = reinterpret_cast<unsigned char*>(into.data()) + start;
+  seal_to(nonce, plaintext, into.data() + start);
+}
+
+void ChaCha20Poly1305::seal_to(const Nonce& nonce, std::string_view plaintext, char* into) {
+  auto* out = reinterpret_cast<unsigned char*>(into);
   int written = 0;
   int rest = 0;
-  require(EVP_EncryptInit_ex2(context_.get(), cipher_.get(), key_.data(), nonce.data(), nullptr) == 1, "seal: start");
+  require(EVP_EncryptInit_ex2(context_.get(), nullptr, nullptr, nonce.data(), nullptr) == 1, "seal: start");
   require(
       EVP_EncryptUpdate(context_.get(), out, &written, bytes_of(plaintext), static_cast<int>(plaintext.size())) == 1,
       "seal: encrypt");
@@ -145,21 +159,27 @@ void ChaCha20Poly1305::seal(const Nonce& nonce, std::string_view plaintext, std:
 
 bool ChaCha20Poly1305::open(const Nonce& nonce, std::string_view sealed, std::string& into) {
   if (sealed.size() < tag_size) return false;
+  const std::size_t start = into.size();
+  into.resize(start + sealed.size() - tag_size);
+  if (open_to(nonce, sealed, into.data() + start)) return true;
+  into.resize(start);
+  return false;
+}
+
+bool ChaCha20Poly1305::open_to(const Nonce& nonce, std::string_view sealed, char* into) {
+  if (sealed.size() < tag_size) return false;
   const std::size_t size = sealed.size() - tag_size;
   std::array<unsigned char, tag_size> tag{};
   std::copy_n(bytes_of(sealed) + size, tag_size, tag.data());
-  const std::size_t start = into.size();
-  into.resize(start + size);
-  auto* out = reinterpret_cast<unsigned char*>(into.data()) + start;
+  auto* out = reinterpret_cast<unsigned char*>(into);
   int written = 0;
   int rest = 0;
-  require(EVP_DecryptInit_ex2(context_.get(), cipher_.get(), key_.data(), nonce.data(), nullptr) == 1, "open: start");
+  require(EVP_DecryptInit_ex2(context_.get(), nullptr, nullptr, nonce.data(), nullptr) == 1, "open: start");
   require(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, tag_size, tag.data()) == 1, "open: tag");
   require(EVP_DecryptUpdate(context_.get(), out, &written, bytes_of(sealed), static_cast<int>(size)) == 1,
           "open: decrypt");
   if (EVP_DecryptFinal_ex(context_.get(), out + written, &rest) == 1) return true;
-  wipe(into.data() + start, size);  // unauthenticated bytes are nobody's plaintext
-  into.resize(start);
+  wipe(into, size);  // unauthenticated bytes are nobody's plaintext
   return false;
 }
 

@@ -50,6 +50,10 @@ std::array<unsigned char, 32> x25519_public(std::string_view scalar);
 /// The shared secret into `shared`; false when it is all zero (a point of low order).
 bool x25519(std::string_view scalar, std::string_view point, Key& shared);
 
+/// scrypt (RFC 7914) with N = 2^`log_n`, r = 8, p = 1, 32 bytes into `key`; `log_n` is 1 to 30. Takes 2^(log_n + 10)
+/// bytes of memory and about a second at 18: never on an event loop. False when that memory is not to be had.
+bool scrypt(std::string_view passphrase, std::string_view salt, unsigned log_n, Key& key);
+
 /// HMAC-SHA-256 of `bytes`.
 std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view bytes);
 
@@ -67,7 +71,7 @@ class Hkdf {
 };
 
 /// ChaCha20-Poly1305 (RFC 8439) with a 12-byte nonce and no additional data, under one key. The algorithm is fetched
-/// and the key scheduled once for each object. Not synchronised.
+/// and the key scheduled once for each object. Move-only, not synchronised.
 class ChaCha20Poly1305 {
  public:
   static constexpr std::size_t tag_size = 16;
@@ -77,6 +81,11 @@ class ChaCha20Poly1305 {
 
   /// Appends ciphertext and tag to `into`.
   void seal(const Nonce& nonce, std::string_view plaintext, std::string& into);
+  /// Writes ciphertext and tag to `out`, which has room for both and does not overlap `plaintext`.
+  void seal_to(const Nonce& nonce, std::string_view plaintext, char* out);
+  /// Writes the plaintext to `out`, which has room for it and does not overlap `sealed`. False when the tag does not
+  /// match or there is none; what `out` then holds has been wiped.
+  bool open_to(const Nonce& nonce, std::string_view sealed, char* out);
   /// Appends the plaintext to `into`; false, and nothing appended, when the tag does not match or `sealed` is shorter
   /// than a tag.
   bool open(const Nonce& nonce, std::string_view sealed, std::string& into);
@@ -87,8 +96,7 @@ class ChaCha20Poly1305 {
     void operator()(evp_cipher_st* cipher) const noexcept;
   };
   std::unique_ptr<evp_cipher_st, Free> cipher_;
-  std::unique_ptr<evp_cipher_ctx_st, Free> context_;
-  Key key_;
+  std::unique_ptr<evp_cipher_ctx_st, Free> context_;  ///< holds the key; the library wipes it
 };
 
 }  // namespace opi::secrets

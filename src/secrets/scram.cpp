@@ -10,6 +10,7 @@
 #include "secrets/base64.hpp"
 #include "secrets/keyed_hash.hpp"
 #include "secrets/primitives.hpp"
+#include "secrets/saslprep.hpp"
 
 namespace opi::secrets {
 namespace {
@@ -95,14 +96,13 @@ Result<std::string> scram_verifier(const SecretString& password, std::string_vie
   if (password.empty()) return failure(ErrorKind::invalid, "an empty password");
   for (const char c : password.reveal()) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte > 127) return failure(ErrorKind::unsupported, "a password with characters outside ASCII");
     if (byte < 32 || byte == 127) return failure(ErrorKind::invalid, "a password with a control character");
   }
   if (salt.empty() || salt.size() > salt_bytes_max) return failure(ErrorKind::invalid, "a salt has 1 to 64 bytes");
   if (iterations == 0 || iterations > iterations_max) {
     return failure(ErrorKind::invalid, "an iteration count is 1 to 1000000");
   }
-  const Verifier keys = derive(password.reveal(), salt, iterations);
+  const Verifier keys = derive(saslprep(password).reveal(), salt, iterations);
   return std::string(mechanism) + std::to_string(iterations) + ':' + base64_encode(keys.salt) + '$' +
          base64_encode(keys.stored_key) + ':' + base64_encode(keys.server_key);
 }
@@ -110,7 +110,7 @@ Result<std::string> scram_verifier(const SecretString& password, std::string_vie
 bool scram_matches(std::string_view verifier, const SecretString& password) {
   const auto known = parse(verifier);
   if (!known || password.empty()) return false;
-  const Verifier mine = derive(password.reveal(), known->salt, known->iterations);
+  const Verifier mine = derive(saslprep(password).reveal(), known->salt, known->iterations);
   const bool stored = equal_in_constant_time(mine.stored_key, known->stored_key);
   const bool server = equal_in_constant_time(mine.server_key, known->server_key);
   return stored && server;

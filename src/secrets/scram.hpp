@@ -11,9 +11,8 @@
 
 namespace opi::secrets {
 
-/// "SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>" with a fresh 16-byte salt. The password is taken as it is (ours
-/// are ASCII, for which SASLprep changes nothing); non-ASCII is refused as unsupported. An empty password or a control
-/// character is invalid.
+/// "SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>" with a fresh 16-byte salt. The password goes through SASLprep
+/// first, as at a login. An empty password or a control character is invalid.
 Result<std::string> scram_verifier(const SecretString& password);
 
 /// The same with a given salt (1 to 64 bytes) and iteration count (1 to 1 000 000).

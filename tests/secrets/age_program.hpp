@@ -2,6 +2,7 @@
 /// @file
 /// The `age` program of the system, as a judge of what we write and a writer of what we read.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -44,16 +45,17 @@ class Folder {
   std::filesystem::path path_;
 };
 
-/// Runs a program to its end, its output dropped; the exit code, 127 when it is not installed.
-inline int run(std::vector<std::string> arguments) {
+/// Runs a program to its end, its input and output files or nothing; the exit code, 127 when it is not installed.
+inline int run(std::vector<std::string> arguments, const std::string& input = "/dev/null",
+               const std::string& output = "/dev/null") {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", 0 /*O_RDONLY*/, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", 1 /*O_WRONLY*/, 0);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", 1, 0);
+  posix_spawn_file_actions_addopen(&actions, 0, input.c_str(), O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
   pid_t child = 0;
   const int failed = posix_spawnp(&child, argv.front(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);

@@ -9,6 +9,7 @@
 #include "secrets/password.hpp"
 #include "secrets/platform_key.hpp"
 #include "secrets/primitives.hpp"
+#include "secrets/saslprep.hpp"
 #include "secrets/scram.hpp"
 
 namespace opi::secrets {
@@ -65,12 +66,43 @@ TEST(Scram, NoChangedVerifierMatches) {
       scram_matches("SCRAM-SHA-256$4294967295:c2FsdA==$" + verifier.substr(verifier.rfind('$') + 1), password));
 }
 
-TEST(Scram, RefusesPasswordsThatSaslprepWouldChange) {
-  EXPECT_EQ(scram_verifier(SecretString("p\xc3\xa4ss")).error().kind, ErrorKind::unsupported);
+TEST(Scram, RefusesAnEmptyPasswordAndControlCharacters) {
   EXPECT_EQ(scram_verifier(SecretString("tab\there")).error().kind, ErrorKind::invalid);
   EXPECT_EQ(scram_verifier(SecretString("")).error().kind, ErrorKind::invalid);
-  const std::string message = scram_verifier(SecretString("s3cr\xc3\xa9t")).error().to_string();
+  const std::string message = scram_verifier(SecretString("s3cr\tt")).error().to_string();
   EXPECT_EQ(message.find("s3cr"), std::string::npos);
+}
+
+std::string prepared(std::string_view text) {
+  return std::string(saslprep(SecretString(text)).reveal());
+}
+
+TEST(Saslprep, AnswersTheExamplesOfRfc4013) {
+  EXPECT_EQ(prepared("I\xC2\xADX"), "IX");  // a soft hyphen goes
+  EXPECT_EQ(prepared("user"), "user");
+  EXPECT_EQ(prepared("USER"), "USER");
+  EXPECT_EQ(prepared("\xC2\xAA"), "a");       // the feminine ordinal is an a
+  EXPECT_EQ(prepared("\xE2\x85\xA8"), "IX");  // the Roman numeral is two letters
+  EXPECT_EQ(prepared("a\xC2\xA0"
+                     "b"),
+            "a b");  // a space is a space
+}
+
+TEST(Saslprep, LeavesWhatCannotBePreparedAsItIs) {
+  EXPECT_EQ(prepared("\xD8\xA7"
+                     "1"),
+            "\xD8\xA7"
+            "1");                                               // directions mixed
+  EXPECT_EQ(prepared("\xFF\xFE"), "\xFF\xFE");                  // no UTF-8
+  EXPECT_EQ(prepared("\xF0\x9F\x94\x91"), "\xF0\x9F\x94\x91");  // not assigned in Unicode 3.2
+  EXPECT_EQ(prepared("\xC2\xAD"), "\xC2\xAD");                  // nothing would be left
+}
+
+TEST(Scram, TakesPasswordsThatLookTheSameForTheSame) {
+  const auto verifier = scram_verifier(SecretString("p\xC3\xA4ss"));  // composed
+  ASSERT_TRUE(verifier);
+  EXPECT_TRUE(scram_matches(*verifier, SecretString("pa\xCC\x88ss")));  // decomposed
+  EXPECT_FALSE(scram_matches(*verifier, SecretString("pass")));
 }
 
 TEST(Password, HasEveryClassAndNothingElse) {
