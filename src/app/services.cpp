@@ -7,6 +7,7 @@
 
 #include "app/control_access.hpp"
 #include "app/settings_rooms.hpp"
+#include "secrets/self_test.hpp"
 
 namespace opi::app {
 
@@ -58,7 +59,9 @@ std::optional<PrivatePostgresSettings> private_settings(const Settings& settings
 }  // namespace
 
 Result<std::unique_ptr<Services>> Services::create(asio::any_io_executor executor, Settings settings, LogSink* sink) {
-  auto text = platform_key(settings);
+  // Before anything is sealed or opened: what cannot be trusted to do that must not start.
+  if (auto passed = secrets::self_test(); !passed) return failure(std::move(passed.error()));
+  auto text = app::platform_key(settings);
   if (!text) return failure(std::move(text.error()));
   auto key = secrets::PlatformKey::parse(text->reveal());
   if (!key) return failure(std::move(key.error()).while_doing("secrets.platform_key"));

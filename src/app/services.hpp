@@ -27,13 +27,15 @@ namespace opi::app {
 /// for what the parts themselves say; `pool_stats` from any thread.
 class Services {
  public:
-  /// Nothing is opened yet. Errors: invalid or denied (no platform key, or none that can be read): a bad configuration.
+  /// Nothing is opened yet. Errors: internal (the cryptography fails its self-test), invalid or denied (no platform
+  /// key, or none that can be read: a bad configuration).
   static Result<std::unique_ptr<Services>> create(asio::any_io_executor executor, Settings settings, LogSink* sink);
 
   const Settings& settings() const noexcept { return settings_; }
   const Logger& log() const noexcept { return log_; }
   asio::any_io_executor executor() const { return executor_; }
   pg::DatabasePools& pools() noexcept { return pools_; }
+  const secrets::PlatformKey& platform_key() const noexcept { return key_; }
   provision::ProjectManager& projects() noexcept { return projects_; }
   const provision::ProjectManager& projects() const noexcept { return projects_; }
   /// Once the pools were opened.
