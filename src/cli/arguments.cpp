@@ -80,6 +80,97 @@ void add_commands(CLI::App& program, Arguments& arguments) {
   show->add_flag("--json", arguments.json, "print JSON");
 }
 
+void add_age(CLI::App& program, Arguments& arguments) {
+  auto* group = program.add_subcommand("age", "Keys and files of age, as the programs age and age-keygen");
+  group->require_subcommand(1);
+  AgeArguments& age = arguments.age;
+  auto* keygen =
+      command(*group, arguments, "keygen", "Make a key, or with -y print its public part", Command::age_keygen);
+  auto* encrypt =
+      command(*group, arguments, "encrypt", "Encrypt to recipients or with a passphrase", Command::age_encrypt);
+  auto* decrypt =
+      command(*group, arguments, "decrypt", "Decrypt with identities or a passphrase", Command::age_decrypt);
+  for (auto* sub : {keygen, encrypt, decrypt}) {
+    sub->add_option("-o,--output", age.output, "file to write (else standard output)")->type_name("FILE");
+    sub->add_option("input", age.input, "file to read (else standard input)")->type_name("FILE");
+  }
+  keygen->add_flag("-y", age.convert, "convert an identity file to its public keys");
+  for (auto* sub : {encrypt, decrypt}) {
+    sub->add_option("-i,--identity", age.identity_files, "identity file; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("FILE");
+    sub->add_option("-j", age.plugin, "plugin (not supported)")->type_name("NAME");
+  }
+  encrypt->add_option("-r,--recipient", age.recipients, "public key, age1…; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY");
+  encrypt->add_option("-R,--recipients-file", age.recipient_files, "file with public keys; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  encrypt->add_flag("-p,--passphrase", age.passphrase, "ask for a passphrase");
+  encrypt->add_flag("-a,--armor", age.armor, "write text");
+}
+
+void add_sops_keys(CLI::App* sub, SopsArguments& sops) {
+  sub->add_option("-a,--age", sops.age, "age recipients, separated by commas")->type_name("KEYS");
+  for (const char* service : {"-k,--kms", "-p,--pgp", "--gcp-kms", "--hckms", "--azure-kv", "--hc-vault-transit"}) {
+    sub->add_option(service, sops.foreign_keys, "not supported")->type_name("KEYS");
+  }
+  sub->add_option("--unencrypted-suffix", sops.unencrypted_suffix, "keys that end with it stay plain");
+  sub->add_option("--encrypted-suffix", sops.encrypted_suffix, "only keys that end with it are encrypted");
+  sub->add_option("--unencrypted-regex", sops.unencrypted_regex, "keys that match stay plain");
+  sub->add_option("--encrypted-regex", sops.encrypted_regex, "only keys that match are encrypted");
+  sub->add_option("--unencrypted-comment-regex", sops.unencrypted_comment_regex,
+                  "values below such a comment stay plain");
+  sub->add_option("--encrypted-comment-regex", sops.encrypted_comment_regex,
+                  "only values below such a comment are encrypted");
+  sub->add_flag("--mac-only-encrypted", sops.mac_only_encrypted, "leave plain values out of the MAC");
+}
+
+void add_sops(CLI::App& program, Arguments& arguments) {
+  auto* group = program.add_subcommand("sops", "SOPS files with age keys, as the program sops");
+  group->require_subcommand(1);
+  SopsArguments& sops = arguments.sops;
+  auto* encrypt = command(*group, arguments, "encrypt", "Encrypt a file", Command::sops_encrypt);
+  auto* decrypt = command(*group, arguments, "decrypt", "Decrypt a file", Command::sops_decrypt);
+  auto* edit = command(*group, arguments, "edit", "Edit the values of a file", Command::sops_edit);
+  auto* update =
+      command(*group, arguments, "updatekeys", "Seal files to the keys of .sops.yaml", Command::sops_updatekeys);
+  group->add_option("--config", sops.config, "configuration file (else SOPS_CONFIG, .sops.yaml here or above)");
+  for (auto* sub : {encrypt, decrypt, edit, update}) {
+    sub->add_option("--config", sops.config, "configuration file")->type_name("FILE");
+    sub->add_option("--input-type", sops.input_type, "yaml, json, dotenv, ini or binary")->type_name("TYPE");
+    // Options of the program that change nothing here.
+    for (const char* option : {"--verbose", "--enable-local-keyservice"}) {
+      sub->add_flag(option, arguments.ignored_flag)->group("");
+    }
+    sub->add_option("--decryption-order", arguments.ignored_text)->group("");
+  }
+  for (auto* sub : {encrypt, decrypt}) {
+    sub->add_option("file", sops.input, "file to read (else standard input)")->type_name("FILE");
+    sub->add_flag("-i,--in-place", sops.in_place, "write to the file itself");
+    sub->add_option("--output", sops.output, "file to write (else standard output)")->type_name("FILE");
+    sub->add_option("--output-type", sops.output_type, "yaml, json, dotenv, ini or binary")->type_name("TYPE");
+    sub->add_option("--filename-override", sops.filename_override, "name that decides about type and rules");
+  }
+  for (auto* sub : {decrypt, encrypt, edit}) sub->add_option("--indent", sops.indent, "spaces of indentation");
+  decrypt->add_option("--extract", sops.extract, R"(one value: '["key"][0]')")->type_name("PATH");
+  for (auto* sub : {decrypt, edit}) sub->add_flag("--ignore-mac", sops.ignore_mac, "do not verify the MAC");
+  edit->add_option("file", sops.input, "file to edit; made when it is not there")->type_name("FILE");
+  for (auto* sub : {encrypt, edit}) add_sops_keys(sub, sops);
+  update->add_option("files", sops.files, "encrypted files")->type_name("FILE");
+  update->add_flag("-y,--yes", sops.yes, "do not ask");
+}
+
+void add_secrets(CLI::App& program, Arguments& arguments) {
+  auto* group = program.add_subcommand("secrets", "What the control database keeps sealed");
+  group->require_subcommand(1);
+  auto* reseal = command(*group, arguments, "reseal", "Seal everything to the first platform key (rotation)",
+                         Command::secrets_reseal);
+  add_config(reseal, arguments);
+  reseal->add_flag("--dry-run", arguments.dry_run, "only say what would be sealed anew");
+}
+
 }  // namespace
 
 std::expected<Arguments, Leave> parse_arguments(int argc, const char* const* argv) {
@@ -89,6 +180,9 @@ std::expected<Arguments, Leave> parse_arguments(int argc, const char* const* arg
                            std::string("opi ") + std::string(app::version()) + " (" + std::string(app::commit()) + ")");
   program.require_subcommand(1);
   add_commands(program, arguments);
+  add_age(program, arguments);
+  add_sops(program, arguments);
+  add_secrets(program, arguments);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

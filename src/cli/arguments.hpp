@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/age.hpp"
+#include "cli/sops.hpp"
+
 namespace opi::cli {
 
 enum class Command {
@@ -20,6 +23,14 @@ enum class Command {
   config_check,
   config_show,
   config_manual,
+  age_keygen,
+  age_encrypt,
+  age_decrypt,
+  sops_encrypt,
+  sops_decrypt,
+  sops_edit,
+  sops_updatekeys,
+  secrets_reseal,
 };
 
 /// Every option of every command; a command looks at its own.
@@ -34,6 +45,11 @@ struct Arguments {
   std::string directory = ".opi";      ///< demo
   std::string examples = {};           ///< demo
   std::vector<std::string> rest = {};  ///< files of validate, arguments for psql
+  bool dry_run = false;                ///< secrets reseal
+  bool ignored_flag = false;           ///< options of the programs we stand in for that change nothing here
+  std::string ignored_text = {};
+  AgeArguments age = {};
+  SopsArguments sops = {};
 };
 
 /// Nothing to run: help or version (code 0, text for standard output), or bad usage (64, text for standard error).

@@ -5,6 +5,7 @@
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
 #include "cli/schema.hpp"
+#include "cli/secrets.hpp"
 #include "cli/serve.hpp"
 #include "cli/validate.hpp"
 
@@ -29,6 +30,14 @@ int run(const Arguments& arguments) {
     case Command::config_show:
       return opi::cli::run_config_show(arguments.config, arguments.json, environment, std::cout, std::cerr);
     case Command::config_manual: return opi::cli::run_config_manual(std::cout);
+    case Command::age_keygen: return opi::cli::run_age_keygen(arguments.age);
+    case Command::age_encrypt: return opi::cli::run_age_encrypt(arguments.age);
+    case Command::age_decrypt: return opi::cli::run_age_decrypt(arguments.age);
+    case Command::sops_encrypt: return opi::cli::run_sops_encrypt(arguments.sops, environment);
+    case Command::sops_decrypt: return opi::cli::run_sops_decrypt(arguments.sops, environment);
+    case Command::sops_edit: return opi::cli::run_sops_edit(arguments.sops, environment);
+    case Command::sops_updatekeys: return opi::cli::run_sops_updatekeys(arguments.sops, environment);
+    case Command::secrets_reseal: return opi::cli::run_secrets_reseal(arguments, environment);
   }
   return opi::cli::exit_usage;
 }

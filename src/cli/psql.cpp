@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <string_view>
 
+#include "cli/files.hpp"
+
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX does not declare it
 
 namespace opi::cli {
@@ -20,20 +22,6 @@ namespace {
 
 // The number that the password file has in psql; libpq reopens it by name at each connection.
 constexpr int passfile_descriptor = 3;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 // psql alone decides what Ctrl-C means while it runs.
 class SignalsIgnored {

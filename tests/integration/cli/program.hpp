@@ -3,6 +3,7 @@
 /// The program itself as a child, for tests that look at it as its users do.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/asio/buffer.hpp>
@@ -10,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -27,7 +29,7 @@ namespace fs = std::filesystem;
 inline std::vector<std::string> program_environment(const std::vector<std::string>& more) {
   std::vector<std::string> environment{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent",
                                        "TZ=UTC"};
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"}) {
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "OPI_SECRET_LEDGER"}) {
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   }
   environment.insert(environment.end(), more.begin(), more.end());
@@ -40,6 +42,19 @@ inline std::vector<std::string> program_argv(const std::vector<std::string>& arg
   return argv;
 }
 
+/// Keeps what `opi` said where ./test looks for secrets in it, when it asks for that. Answers to the commands whose
+/// purpose is to print a secret are no logs.
+inline void keep_log(const std::vector<std::string>& arguments, std::string_view output, std::string_view errors) {
+  const char* folder = std::getenv("OPI_TEST_LOGS");
+  if (folder == nullptr || *folder == '\0') return;
+  static int number = 0;
+  std::ofstream file(fs::path(folder) /
+                     ("opi-" + std::to_string(::getpid()) + "-" + std::to_string(++number) + ".log"));
+  const std::string command = arguments.empty() ? "" : arguments.front();
+  const bool prints_secrets = command == "credentials" || command == "psql" || command == "age" || command == "sops";
+  file << command << '\n' << errors << (prints_secrets ? std::string_view{} : output);
+}
+
 /// Runs `opi` with `arguments` in `folder` to its end.
 inline aio::CommandResult run_opi(const fs::path& folder, const std::vector<std::string>& arguments,
                                   const std::vector<std::string>& environment = {}) {
@@ -48,6 +63,7 @@ inline aio::CommandResult run_opi(const fs::path& folder, const std::vector<std:
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
   auto result = run_coroutine(aio::run_command(std::move(command), deadline), std::chrono::minutes(3));
   if (!result) throw std::runtime_error(result.error().to_string());
+  keep_log(arguments, result->output, result->error_output);
   return std::move(*result);
 }
 
@@ -56,10 +72,14 @@ class RunningOpi {
  public:
   RunningOpi(const fs::path& folder, const std::vector<std::string>& arguments,
              const std::vector<std::string>& environment = {})
-      : child_(start(context_, folder, arguments, environment)) {
+      : arguments_(arguments), child_(start(context_, folder, arguments, environment)) {
     asio::co_spawn(context_, read(&child_.output(), &text_), [](std::exception_ptr) {});
     asio::co_spawn(context_, read(&child_.error_output(), &text_), [](std::exception_ptr) {});
   }
+
+  RunningOpi(const RunningOpi&) = delete;
+  RunningOpi& operator=(const RunningOpi&) = delete;
+  ~RunningOpi() { keep_log(arguments_, text_, {}); }
 
   /// Until it has said `text`, on either stream; false when it does not in time.
   bool says(std::string_view text, std::chrono::seconds patience = std::chrono::seconds(60)) {
@@ -100,6 +120,7 @@ class RunningOpi {
     }
   }
 
+  std::vector<std::string> arguments_;
   asio::io_context context_;
   aio::ChildProcess child_;
   std::string text_;
