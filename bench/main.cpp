@@ -19,6 +19,9 @@ constexpr std::array subcommands = {
     Subcommand{.name = "pool",
                .usage = "MODE TASKS POOL SECONDS   query, execute, bare, floor, floor-pipeline; PG* say where",
                .run = &opi::bench::pool},
+    Subcommand{.name = "secrets",
+               .usage = "[MEGABYTES [ROUNDS]]   age on a large file beside the program age; 1 000 SOPS files",
+               .run = &opi::bench::secrets_and_files},
 };
 
 int usage() {

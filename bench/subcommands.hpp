@@ -16,4 +16,7 @@ inline constexpr int exit_usage = 64;
 /// bench/pool.cpp
 int pool(Arguments arguments);
 
+/// bench/secrets.cpp
+int secrets_and_files(Arguments arguments);
+
 }  // namespace opi::bench
