@@ -252,6 +252,27 @@ Result<> write_section(const Item& section, bool first, bool last, std::string& 
   return {};
 }
 
+/// True when both hold the same sections, keys and values; comments do not count.
+bool same_values(const Value& written, const Value& read, bool sections) {
+  const auto without_comments = [](const Value& map) {
+    std::vector<const Item*> items;
+    for (const Item& item : map.map) {
+      if (!item.value.is(Kind::comment)) items.push_back(&item);
+    }
+    return items;
+  };
+  const auto mine = without_comments(written);
+  auto theirs = without_comments(read);
+  // The section that every file starts with is not written when it is empty, and need not be there.
+  if (sections && !theirs.empty() && (mine.empty() || mine.front()->key != default_section))
+    theirs.erase(theirs.begin());
+  return std::ranges::equal(mine, theirs, [&](const Item* a, const Item* b) {
+    if (a->key != b->key) return false;
+    return a->value.is(Kind::map) ? same_values(a->value, b->value, false)
+                                  : SecretString::take(as_text(a->value)).equals(b->value.text);
+  });
+}
+
 }  // namespace
 
 Result<Branches> read_ini(std::string_view text) {
@@ -272,6 +293,11 @@ Result<std::string> write_ini(const Value& map) {
     if (auto written = write_section(section, std::exchange(first, false), --left == 0, out); !written) {
       return failure(std::move(written.error()));
     }
+  }
+  // The format has no escapes: some keys and values have no form that is read as what they are.
+  const auto again = Parser(out).run();
+  if (!again || !same_values(map, *again, true)) {
+    return failure(ErrorKind::invalid, "a key or value that an INI file cannot hold");
   }
   return out;
 }

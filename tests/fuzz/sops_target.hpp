@@ -17,8 +17,8 @@ inline void demand(bool condition) {
   if (!condition) std::abort();
 }
 
-/// Reading: an encrypted file is refused with a reason. Writing: what can be encrypted decrypts to a text that encrypts
-/// and decrypts to itself.
+/// Reading: an encrypted file is refused with a reason. Writing: what can be encrypted decrypts to a text that
+/// settles.
 inline void check_sops(std::string_view text, secrets::sops::Format format) {
   namespace sops = secrets::sops;
   static const auto identity =
@@ -29,14 +29,21 @@ inline void check_sops(std::string_view text, secrets::sops::Format format) {
   if (!opened) demand(!opened.error().message.empty());
   (void)sops::keys_of(text, format);
 
-  const auto file = sops::encrypt(text, format, {.recipients = recipients});
-  if (!file) return demand(!file.error().message.empty());
-  const auto plain = sops::decrypt(*file, format, {.identities = keys});
-  demand(plain.has_value());
-  const auto again = sops::encrypt(plain->reveal(), format, {.recipients = recipients});
-  demand(again.has_value());
-  const auto settled = sops::decrypt(*again, format, {.identities = keys});
-  demand(settled && *settled == *plain);
+  // The first round settles comments and quotes, the second what reads differently once written ("-0.0", "-0", "0").
+  SecretString before(text);
+  for (int round = 0; round < 3; ++round) {
+    const auto file = sops::encrypt(before.reveal(), format, {.recipients = recipients});
+    if (!file) {
+      demand(round == 0 && !file.error().message.empty());
+      return;
+    }
+    auto plain = sops::decrypt(*file, format, {.identities = keys});
+    // INI has no escapes: a value may have no form that is read as what it is.
+    if (!plain && plain.error().code == sops::error_codes::unwritable && format == sops::Format::ini) return;
+    demand(plain.has_value());
+    if (round == 2) demand(*plain == before);
+    before = std::move(*plain);
+  }
 }
 
 }  // namespace opi::fuzz
