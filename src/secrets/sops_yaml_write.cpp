@@ -175,16 +175,17 @@ class Writer {
     heads(head, indent);
   }
 
+  /// The comments on lines of their own before the first value; those behind it stay with it.
   static void leading(const Value& value, Comments& head) {
-    if (value.is(Kind::map)) {
-      for (const Item& item : value.map) {
-        if (!item.value.is(Kind::comment)) return;
-        head.push_back(item.value.text);
-      }
+    const auto take = [&head](const Value& inner) {
+      if (inner.is(Kind::comment) && !inner.on_line) head.push_back(inner.text);
+      return inner.is(Kind::comment);
+    };
+    for (const Item& item : value.map) {
+      if (!take(item.value)) return;
     }
     for (const Value& item : value.list) {
-      if (!item.is(Kind::comment)) return;
-      head.push_back(item.text);
+      if (!take(item)) return;
     }
   }
 
@@ -198,8 +199,8 @@ class Writer {
     bool started = false;
     Value rest = Value::of_kind(Kind::list);
     for (const Value& item : value.list) {
-      if (!started && item.is(Kind::comment)) continue;
-      started = true;
+      if (!started && item.is(Kind::comment) && !item.on_line) continue;
+      started = started || !item.is(Kind::comment);
       rest.list.push_back(item.copy());
     }
     inner.list(rest, indent);

@@ -74,6 +74,24 @@ TEST_F(Sops, YamlKeepsDocumentsCommentsOrderAndTypes) {
   EXPECT_EQ(round_trip(text, Format::yaml), text);
 }
 
+TEST_F(Sops, YamlKeepsEveryCommentOnceWhereverItStands) {
+  const std::string text =
+      "a: 1 # line of a\n# before list\nlist: # of list\n- x # of x\n# between\n- k: v # of k\n  # after k\n  l: [1, "
+      "2] # flow\n"
+      "- # of dash\n  z: | # header\n    text\n- - y # deep\n# foot\nmap:\n    # in map\n    c: 1\n    # tail\nend: "
+      "2\n";
+  const std::string written = round_trip(text, Format::yaml);
+  EXPECT_EQ(
+      written,
+      "# line of a\na: 1\n# before list\n# of list\nlist:\n    # of x\n    - x\n    # between\n    # of k\n    - k: v\n"
+      "      # after k\n      l:\n        # flow\n        - 1\n        - 2\n    # of dash\n    # header\n    - z: |\n"
+      "        text\n    # deep\n    - - \"y\"\n# foot\nmap:\n    # in map\n    c: 1\n    # tail\nend: 2\n");
+  EXPECT_EQ(round_trip(written, Format::yaml), written);
+  // Comments that stay plain stay behind their values.
+  EXPECT_EQ(round_trip("l:\n    - k_unencrypted: v # of k\n      o: 1\n", Format::yaml),
+            "l:\n    # of k\n    - k_unencrypted: v\n      o: 1\n");
+}
+
 TEST_F(Sops, YamlWritesStringsSoThatTheyStayStrings) {
   for (const char* value : {"\"123\"",
                             "\"0x1F\"",
