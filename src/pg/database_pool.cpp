@@ -6,6 +6,7 @@
 #include <cassert>
 #include <utility>
 
+#include "aio/with_deadline.hpp"
 #include "pg/pool_state.hpp"
 
 namespace opi::pg {
@@ -71,7 +72,8 @@ Task<Acquired> traced(Task<Acquired> acquire, PoolTracer* tracer, std::string po
 
 Task<Acquired> slowly(const std::shared_ptr<PoolState>& state, Lease lease, PoolCore::Taken taken,
                       AcquireOptions options, std::source_location where) {
-  Task<Acquired> acquire = state->acquire_slowly(state, std::move(lease), taken, options, where);
+  Task<Acquired> acquire = state->acquire_slowly(state, std::move(lease), taken,
+                                                 Borrower(where, options.task, options.owner), options.deadline);
   if (state->tracer == nullptr) return acquire;
   return traced(std::move(acquire), state->tracer, state->core.name(), where);
 }
@@ -105,6 +107,43 @@ Lease DatabasePool::try_acquire(AcquireOptions options, std::source_location whe
   state_->core.dial_for_taker(state_->now(), actions);
   state_->perform(std::move(actions));
   return {};
+}
+
+// ---- execute -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+Task<Result<ResultSet>> refused(Error error) {
+  co_return failure(std::move(error));
+}
+
+/// With a connection of its own.
+Task<Result<ResultSet>> execute_alone(DatabasePool* pool, Statement statement, Params params, AcquireOptions options,
+                                      std::source_location where) {
+  auto lease = co_await pool->acquire(options, where);
+  if (!lease) co_return failure(lease.error().to_error());
+  Task<Result<ResultSet>> query = (*lease)->query(statement.sql(), std::move(params), statement.results());
+  if (!options.deadline) co_return co_await std::move(query);
+  auto result = co_await aio::with_deadline(std::move(query), *options.deadline,
+                                            "pool " + pool->name() + ": no answer to a statement in time");
+  if (!result && (*lease)->broken()) result.error().causes.emplace_back("it was sent and may have run");
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result<ResultSet>> DatabasePool::execute(Statement statement, Params params, AcquireOptions options,
+                                              std::source_location where) {
+  if (options.deadline && *options.deadline <= state_->now()) return refused(too_late(name()).to_error());
+  if (statement.multiplexable()) {
+    return state_->carriers.execute(std::move(statement), std::move(params), options.deadline, where);
+  }
+  return execute_alone(this, std::move(statement), std::move(params), options, where);
+}
+
+Task<Result<ResultSet>> DatabasePool::execute(std::string sql, Params params, AcquireOptions options,
+                                              std::source_location where) {
+  return execute(Statement(std::move(sql)), std::move(params), options, where);
 }
 
 // ---- DatabasePool --------------------------------------------------------------------------------------------------
@@ -145,6 +184,7 @@ void DatabasePool::resize(PoolSettings settings) {
   state_->resize(settings);
 }
 void DatabasePool::redirect(ServerSettings server) {
+  state_->statement_timeout = server.statement_timeout;
   state_->core.redirect(std::move(server));
 }
 void DatabasePool::recycle() {
@@ -153,7 +193,9 @@ void DatabasePool::recycle() {
   state_->perform(std::move(actions));
 }
 void DatabasePool::forget_statements() {
-  state_->core.forget_statements();
+  PoolActions actions;
+  state_->core.forget_statements(state_->now(), actions);
+  state_->perform(std::move(actions));
 }
 void DatabasePool::pause() {
   state_->pause(true);
@@ -168,7 +210,9 @@ void DatabasePool::on_availability(std::function<void(bool)> handler) {
 }
 
 PoolStats DatabasePool::stats() const {
-  return state_->core.stats();
+  PoolStats stats = state_->core.stats();
+  state_->carriers.report(stats);
+  return stats;
 }
 std::vector<Holder> DatabasePool::holders() const {
   return state_->core.holders(state_->now());

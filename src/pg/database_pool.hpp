@@ -104,6 +104,7 @@ class Lease {
   Connection detach() noexcept;
 
  private:
+  friend class Carriers;
   friend class DatabasePool;
   friend struct PoolState;
   Lease(PoolState* state, PoolSlot* slot) noexcept : state_(state), slot_(slot) {}
@@ -153,11 +154,38 @@ class DatabasePool {
   /// Does not check how long the connection was idle, and runs no `before_acquire`.
   Lease try_acquire(AcquireOptions options = {}, std::source_location where = std::source_location::current());
 
+  /// One statement without a checkout. Where the statement allows it (Statement::multiplexable) it shares a connection
+  /// with those of other callers, pipelined, each in a transaction of its own; the pool packs them on as few
+  /// connections as serve best, counts these as used, and gives one back as soon as it carries nothing or somebody
+  /// waits for a connection of their own. Any other statement takes an ordinary lease. Statements that come back slowly
+  /// hold up those behind them on their connection: a long one wants a lease.
+  ///
+  /// `deadline` bounds the whole call; none: acquire_timeout for a connection, and then the server's statement_timeout
+  /// and 5 s more. One statement, prepared on first use in a session as by Connection::query_prepared (what takes a
+  /// lease is not prepared); no COPY.
+  ///
+  /// Cancellation: before the statement was sent, without effect; after that, terminal and partial end the call at once
+  /// and leave the statement to its end, unless nobody waits for anything on that connection: then it is closed within
+  /// a second. Total is refused once it was sent.
+  ///
+  /// Errors: the server's, with its SQLSTATE; those of `acquire` as AcquireError::to_error; timed_out, cancelled,
+  /// unavailable (the connection was lost) and closed say among their causes when the statement was sent and may have
+  /// run.
+  ///
+  /// Hooks run, and the session is reset as the profile says, once for each time that a connection is taken to be
+  /// shared; the tracer hears of the dials alone. The pool outlives the call.
+  Task<Result<ResultSet>> execute(Statement statement, Params params = {}, AcquireOptions options = {},
+                                  std::source_location where = std::source_location::current());
+  /// As above; the text is read anew at each call, which a Statement that is kept saves.
+  Task<Result<ResultSet>> execute(std::string sql, Params params = {}, AcquireOptions options = {},
+                                  std::source_location where = std::source_location::current());
+
   /// Dials again now instead of at the next backoff; true when a connection is open afterwards.
   Task<bool> recover(SteadyTime deadline);
 
   /// Refuses new acquires and fails the waiters at once, lets leases come back until the deadline, then closes
-  /// everything; leases still out are reported with their place and closed when they return. Idempotent.
+  /// everything; leases still out are reported with their place and closed when they return. Idempotent. Sessions that
+  /// are idle are told goodbye; their backends may need some milliseconds more than this call to end.
   Task<Result<>> close(SteadyTime deadline);
 
   /// Takes new settings while running. Limits apply at once: above a smaller `max`, idle connections are closed now and

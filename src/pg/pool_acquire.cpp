@@ -85,11 +85,11 @@ void PoolState::evict_stale() {
 }
 
 Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken,
-                                         AcquireOptions options, std::source_location where) {
-  QueuePlace place(self.get(), Borrower(where, options.task, options.owner));
+                                         Borrower borrower, std::optional<SteadyTime> deadline) {
+  QueuePlace place(self.get(), borrower);
   const SteadyTime begun = now();
   place.since = begun;
-  place.deadline = options.deadline ? *options.deadline : begun + acquire_timeout.load(std::memory_order_relaxed);
+  place.deadline = deadline ? *deadline : begun + acquire_timeout.load(std::memory_order_relaxed);
   for (;; lease = take_now(place.borrower, taken)) {
     const bool waited = !lease;
     if (waited) {
@@ -110,7 +110,7 @@ Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease 
       if (ready != Readiness::ready) lease.discard();
     }
     if (ready == Readiness::ready) co_return lease;
-    core.refused(waited, ready == Readiness::cancelled);
+    core.refused(place.borrower, waited, ready == Readiness::cancelled);
     lease.release();
     if (ready == Readiness::cancelled) co_return std::unexpected(error_now(AcquireErrorKind::cancelled, begun));
     place.since = now();

@@ -29,7 +29,7 @@ void PoolCore::enter(PoolSlot* slot, State state, SteadyTime now) noexcept {
     ++counter(state);
     return;
   }
-  slot->leak_reported = slot->event_pending = slot->lent = slot->timed = false;
+  slot->leak_reported = slot->recalled = slot->event_pending = slot->lent = slot->timed = false;
   slot->expires = SteadyTime::max();
   slot->uses = 0;
   free_.push_back(slot);
@@ -44,6 +44,11 @@ void PoolCore::lend(PoolSlot* slot, const Borrower& borrower, SteadyTime now, co
   slot->leak_reported = false;
   ++slot->uses;
   ++lent_count_;
+  if (borrower.carries) {
+    ++carrying_count_;
+    slot->timed = false;
+    return;
+  }
   ++counters_.acquired;
   slot->timed = precise != nullptr && ++sampled_ % timed_one_in == 0;
   if (slot->timed) slot->taken_at = precise->steady();
@@ -51,7 +56,12 @@ void PoolCore::lend(PoolSlot* slot, const Borrower& borrower, SteadyTime now, co
 
 /// A lease ends.
 void PoolCore::take_back(PoolSlot* slot, SteadyTime now, const Clock* precise) noexcept {
-  if (now > slot->since) counters_.used_total += now - slot->since;
+  if (slot->borrower.carries) {
+    --carrying_count_;
+    if (std::exchange(slot->recalled, false)) --recalled_count_;
+  } else if (now > slot->since) {
+    counters_.used_total += now - slot->since;
+  }
   if (slot->timed) counters_.used_for.add((precise != nullptr ? precise->steady() : now) - slot->taken_at);
   slot->lent = slot->timed = false;
   --lent_count_;
@@ -183,8 +193,9 @@ void PoolCore::abandon(PoolWaiter& waiter) noexcept {
   waiter.queued = false;
 }
 
-void PoolCore::refused(bool waited, bool cancelled) noexcept {
+void PoolCore::refused(const Borrower& borrower, bool waited, bool cancelled) noexcept {
   const std::scoped_lock lock(mutex_);
+  if (borrower.carries) return;
   --counters_.acquired;
   if (waited) --counters_.acquired_waiting;
   if (cancelled) ++counters_.cancelled;
@@ -199,10 +210,12 @@ void PoolCore::pinged(std::chrono::nanoseconds took) noexcept {
 
 /// The waiter is out of the queue. True: somebody has to come for the ready ones.
 bool PoolCore::hand_over(PoolWaiter& waiter, PoolSlot* slot, WaitedFor phase, SteadyTime precise_now) noexcept {
-  ++counters_.acquired_waiting;
-  const auto waited = std::max<std::chrono::nanoseconds>(precise_now - waiter.since, std::chrono::nanoseconds{0});
-  counters_.waited_total += waited;
-  (counters_.*phase).add(waited);
+  if (!waiter.borrower.carries) {
+    ++counters_.acquired_waiting;
+    const auto waited = std::max<std::chrono::nanoseconds>(precise_now - waiter.since, std::chrono::nanoseconds{0});
+    counters_.waited_total += waited;
+    (counters_.*phase).add(waited);
+  }
   waiter.forget_statements = slot->schema_epoch != schema_epoch_;
   slot->schema_epoch = schema_epoch_;
   waiter.slot = slot;

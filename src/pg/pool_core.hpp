@@ -22,11 +22,12 @@ struct PoolActions {
     Holder holder;
     bool returned = false;  ///< it was reported before and is back now
   };
-  PoolWaiters wake;              ///< answered, on executors of their own: resume them
-  bool drain = false;            ///< others were answered: `take_ready` on the pool's executor
-  std::vector<PoolSlot*> dial;   ///< then `dialed` or `dial_failed`
-  std::vector<PoolSlot*> close;  ///< then `closed`
-  std::vector<PoolSlot*> clean;  ///< then `cleaned`
+  PoolWaiters wake;               ///< answered, on executors of their own: resume them
+  bool drain = false;             ///< others were answered: `take_ready` on the pool's executor
+  std::vector<PoolSlot*> dial;    ///< then `dialed` or `dial_failed`
+  std::vector<PoolSlot*> close;   ///< then `closed`
+  std::vector<PoolSlot*> clean;   ///< then `cleaned`
+  std::vector<PoolSlot*> recall;  ///< carriers: no further statements, then back
   std::vector<Leak> leaks;
   std::vector<Resumption> observers;  ///< something changed that they look at
   std::optional<bool> availability;
@@ -41,7 +42,8 @@ struct PoolActions {
   ~PoolActions() = default;
 
   bool for_background() const noexcept {
-    return rearm || !dial.empty() || !close.empty() || !clean.empty() || !leaks.empty() || availability || gave_up;
+    return rearm || !dial.empty() || !close.empty() || !clean.empty() || !recall.empty() || !leaks.empty() ||
+           availability || gave_up;
   }
   bool empty() const noexcept { return wake.empty() && !drain && observers.empty() && !for_background(); }
 };
@@ -86,9 +88,14 @@ class PoolCore {
   void abandon(PoolWaiter& waiter) noexcept;
   /// A connection was taken or handed over, but its acquire did not succeed: it failed its ping, or the cancellation
   /// came after the answer. Not counted as acquired; give it back as usual.
-  void refused(bool waited, bool cancelled) noexcept;
+  void refused(const Borrower& borrower, bool waited, bool cancelled) noexcept;
   /// Those of the pool's own executor that were answered since, in their order.
   void take_ready(PoolWaiters& ready);
+
+  // ---- carriers: connections that carry statements of many callers (Borrower::carries). Taken as any other and in the
+  // same queue; each counts as used. PoolActions::recall says when one is to come back.
+  /// One was taken: false when it is wanted back already, so that it carries what is waiting now and no more.
+  bool keep_carrier(PoolSlot* slot, SteadyTime now);
 
   // ---- giving back
   struct Handed {
@@ -134,7 +141,7 @@ class PoolCore {
   /// Every connection of today is closed: idle ones now, lent ones when they return.
   void recycle(SteadyTime now, PoolActions& actions);
   /// Prepared statements of today are forgotten before a connection is lent again.
-  void forget_statements() noexcept;
+  void forget_statements(SteadyTime now, PoolActions& actions);
   /// Paused, nothing is lent: acquires wait. What is lent may be used and come back.
   void pause(bool paused, SteadyTime now, PoolActions& actions);
   /// Refuses and fails everyone, closes what is idle.
@@ -185,6 +192,9 @@ class PoolCore {
   bool last_of_orphan() const noexcept { return orphaned_ && lent_count_ == 0; }
   void start_closing(PoolSlot* slot, SteadyTime now, PoolActions& actions);
   void settle(SteadyTime now, PoolActions& actions);
+  bool wanted_back(const PoolSlot& slot, SteadyTime now) const noexcept;
+  std::uint32_t waiting_alone(std::uint32_t most) const noexcept;
+  void recall_carriers(SteadyTime now, PoolActions& actions);
   std::uint32_t wanted_dials(SteadyTime now) const noexcept;
   void start_dial(SteadyTime now, PoolActions& actions);
   void remove_idle(PoolSlot* slot) noexcept;
@@ -212,6 +222,8 @@ class PoolCore {
   std::uint32_t schema_epoch_ = 0;
   std::uint32_t idle_count_ = 0, used_count_ = 0, dialing_count_ = 0, closing_count_ = 0;
   std::uint32_t lent_count_ = 0;
+  std::uint32_t carrying_count_ = 0;  ///< of those lent
+  std::uint32_t recalled_count_ = 0;  ///< of these
   std::uint32_t sampled_ = 0;
   std::chrono::nanoseconds ping_after_{std::chrono::nanoseconds::max()};
   SteadyTime suspect_before_{};  ///< idle connections older than this are pinged

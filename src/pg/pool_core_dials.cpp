@@ -68,6 +68,7 @@ void PoolCore::settle(SteadyTime now, PoolActions& actions) {
   if (known_down() && dialing_count_ == 0) {
     while (!waiters_.empty()) answer(waiters_.front(), AcquireErrorKind::unavailable, now, actions);
   }
+  if (carrying_count_ > 0) recall_carriers(now, actions);
   if (failures_ > 0 && open_count() == 0) set_available(false, actions);
   if (failures_ > 0 && dialing_count_ == 0) want_event(next_attempt_, actions);
 }

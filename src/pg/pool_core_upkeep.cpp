@@ -113,7 +113,8 @@ void PoolCore::expire_idle(SteadyTime now, PoolActions& actions) {
 void PoolCore::report_leaks(SteadyTime now, PoolActions& actions) {
   if (settings_.leak_after.count() == 0) return;
   for (const auto& slot : slots_) {
-    if (!slot->lent || slot->leak_reported || now - slot->since < settings_.leak_after) continue;
+    if (!slot->lent || slot->borrower.carries || slot->leak_reported || now - slot->since < settings_.leak_after)
+      continue;
     slot->leak_reported = true;
     ++counters_.leaks;
     actions.leaks.push_back({.holder = slot->borrower.holder(now - slot->since), .returned = false});
@@ -144,6 +145,44 @@ SteadyTime PoolCore::arm(SteadyTime now) {
 
 void PoolCore::want_event(SteadyTime when, PoolActions& actions) noexcept {
   if (when < armed_until_) actions.rearm = true;
+}
+
+// ---- carriers ------------------------------------------------------------------------------------------------------
+
+bool PoolCore::wanted_back(const PoolSlot& slot, SteadyTime now) const noexcept {
+  return held_back_ || outdated(slot) || slot.schema_epoch != schema_epoch_ || now >= slot.expires || surplus();
+}
+
+/// Those who wait for a connection of their own, counted up to `most`.
+std::uint32_t PoolCore::waiting_alone(std::uint32_t most) const noexcept {
+  std::uint32_t count = 0;
+  for (auto waiter = waiters_.begin(); waiter != waiters_.end() && count < most; ++waiter) {
+    if (!waiter->borrower.carries) ++count;
+  }
+  return count;
+}
+
+/// A carrier is never done by itself while statements keep coming: it comes back when its time is over as that of any
+/// idle connection, and one for each who waits for a connection of their own.
+void PoolCore::recall_carriers(SteadyTime now, PoolActions& actions) {
+  if (recalled_count_ == carrying_count_) return;
+  const std::uint32_t waiting = waiting_alone(carrying_count_);
+  for (const auto& slot : slots_) {
+    if (!slot->lent || !slot->borrower.carries || slot->recalled) continue;
+    if (recalled_count_ >= waiting && !wanted_back(*slot, now)) continue;
+    slot->recalled = true;
+    ++recalled_count_;
+    actions.recall.push_back(slot.get());
+  }
+}
+
+bool PoolCore::keep_carrier(PoolSlot* slot, SteadyTime now) {
+  const std::scoped_lock lock(mutex_);
+  if (slot->recalled) return false;
+  if (recalled_count_ >= waiting_alone(carrying_count_) && !wanted_back(*slot, now)) return true;
+  slot->recalled = true;
+  ++recalled_count_;
+  return false;
 }
 
 // ---- changes while running -----------------------------------------------------------------------------------------
@@ -179,9 +218,10 @@ void PoolCore::recycle(SteadyTime now, PoolActions& actions) {
   settle(now, actions);
 }
 
-void PoolCore::forget_statements() noexcept {
+void PoolCore::forget_statements(SteadyTime now, PoolActions& actions) {
   const std::scoped_lock lock(mutex_);
   ++schema_epoch_;
+  recall_carriers(now, actions);
 }
 
 void PoolCore::pause(bool paused, SteadyTime now, PoolActions& actions) {
@@ -201,6 +241,7 @@ void PoolCore::begin_close(SteadyTime now, PoolActions& actions) {
   while (!waiters_.empty()) answer(waiters_.front(), AcquireErrorKind::closed, now, actions);
   for (PoolSlot* const slot : idle_) start_closing(slot, now, actions);
   idle_.clear();
+  recall_carriers(now, actions);
   set_available(false, actions);
   changed(actions);
 }

@@ -105,9 +105,11 @@ Task<Result<>> PoolState::close(SteadyTime deadline) {
   core.begin_close(begun, actions);
   perform(std::move(actions));
   timer_.cancel();
+  carriers.begin_close(deadline);
   dials_.cancel();
   co_await dials_.join();
   close_result_ = co_await finish_closing(deadline);
+  co_await carriers.end();
   // Closings are bounded by themselves; cleanings stop now.
   ends_.cancel();
   co_await ends_.join();

@@ -13,11 +13,15 @@ constexpr std::size_t holders_in_error_max = 16;
 
 /// The path below the source folder: "provision/database_manager.cpp".
 std::string_view short_path(std::string_view path) {
+  std::size_t below = path.rfind('/') + 1;
+  std::size_t innermost = 0;
   for (const std::string_view folder : {"/src/", "/tests/", "/bench/"}) {
-    if (const std::size_t at = path.rfind(folder); at != std::string_view::npos) return path.substr(at + folder.size());
+    const std::size_t at = path.rfind(folder);
+    if (at == std::string_view::npos || at + 1 < innermost) continue;
+    innermost = at + 1;
+    below = at + folder.size();
   }
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+  return path.substr(below);
 }
 
 }  // namespace
@@ -89,6 +93,7 @@ PoolStats PoolCore::stats() const {
   stats.dialing = dialing_count_;
   stats.closing = closing_count_;
   stats.waiting = static_cast<std::uint32_t>(waiters_.size());
+  stats.carrying = carrying_count_;
   stats.available = available_;
   stats.paused = paused_;
   return stats;

@@ -22,6 +22,7 @@ namespace opi::pg {
 struct Borrower {
   std::source_location where;
   const void* owner = nullptr;
+  bool carries = false;  ///< it is to carry statements of many callers: see Carriers
 
   Borrower() = default;
   explicit Borrower(std::source_location place) noexcept : where(place) {}
@@ -29,10 +30,13 @@ struct Borrower {
       : where(place), owner(holder_tag) {
     set_task(name);
   }
-  Borrower(const Borrower& other) noexcept : where(other.where), owner(other.owner) { set_task(other.task()); }
+  Borrower(const Borrower& other) noexcept : where(other.where), owner(other.owner), carries(other.carries) {
+    set_task(other.task());
+  }
   Borrower& operator=(const Borrower& other) noexcept {
     where = other.where;
     owner = other.owner;
+    carries = other.carries;
     set_task(other.task());
     return *this;
   }
@@ -58,6 +62,7 @@ struct PoolSlot {
   bool lent = false;   ///< used by a lease, not by an inspection of ours
   bool timed = false;  ///< this lease goes into the histogram: `taken_at` holds
   bool leak_reported = false;
+  bool recalled = false;           ///< it carries statements and is to come back as soon as they are answered
   bool event_pending = false;      ///< the server said something while it was lent and quiet
   std::uint32_t epoch = 0;         ///< of the configuration it was dialled with
   std::uint32_t schema_epoch = 0;  ///< its prepared statements are no older

@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds reset_timeout = 5s;
 constexpr std::chrono::milliseconds close_timeout = 2s;
+/// The pool itself ends: its idle sessions are told goodbye, and nobody needs their places any more.
+constexpr std::chrono::milliseconds last_goodbye = 3ms;
 
 std::uint64_t seed_of(const void* pool, SteadyTime now) {
   return reinterpret_cast<std::uintptr_t>(pool) ^ static_cast<std::uint64_t>(now.time_since_epoch().count());
@@ -33,8 +35,11 @@ PoolState::PoolState(asio::any_io_executor on, PoolConfig config, aio::BlockingP
       tracer(attachments.tracer),
       lends_at_once(!hooks.before_acquire && tracer == nullptr),
       core(config, seed_of(this, time.steady())),
+      carriers(*this),
       reset_profile(config.pool.reset),
       acquire_timeout(config.pool.acquire_timeout),
+      statement_timeout(config.server.statement_timeout),
+      max_waiting(config.pool.max_waiting),
       timer_(executor),
       dials_(executor, log, "pool " + config.name + " dials"),
       ends_(executor, log, "pool " + config.name + " closes") {}
@@ -83,6 +88,10 @@ class PoolState::Drain {
 };
 
 void PoolState::schedule_drain() {
+  if (!LoopTurn::put_off(std::shared_ptr<Work>(shared_from_this(), this), executor)) post_drain();
+}
+
+void PoolState::post_drain() noexcept {
   asio::post(executor, Drain(shared_from_this()));
 }
 
@@ -140,6 +149,7 @@ void PoolState::run_background(PoolActions actions) {
   for (PoolSlot* const slot : actions.dial) dials_.spawn("dial", dial(Hold(self, slot)));
   for (PoolSlot* const slot : actions.clean) ends_.spawn("clean", clean(Hold(self, slot)));
   for (PoolSlot* const slot : actions.close) ends_.spawn("close", close_connection(Hold(self, slot)));
+  for (PoolSlot* const slot : actions.recall) carriers.recall(slot);
   for (const PoolActions::Leak& leak : actions.leaks) report(leak);
   if (actions.availability) announce(*actions.availability);
   if (actions.gave_up && hooks.gave_up) hooks.gave_up(core.stats());
@@ -273,7 +283,8 @@ Task<> PoolState::clean(Hold hold) {
 Task<> PoolState::close_connection(Hold hold) {
   Connection& connection = *hold.slot()->connection;
   if (hooks.before_close) hooks.before_close(connection);
-  co_await connection.close(std::min(now() + close_timeout, close_deadline_));
+  const auto patience = core.closing() && !connection.recoverable() ? last_goodbye : close_timeout;
+  co_await connection.close(std::min(now() + patience, close_deadline_));
   hold.slot()->connection.reset();
   PoolActions actions;
   core.closed(hold.settle(), now(), actions);
@@ -293,6 +304,7 @@ void PoolState::idle_event(PoolSlot* slot) {
 void PoolState::resize(PoolSettings settings) {
   reset_profile = settings.reset;
   acquire_timeout = settings.acquire_timeout;
+  max_waiting = settings.max_waiting;
   PoolActions actions;
   core.resize(settings, now(), actions);
   perform(std::move(actions));

@@ -6,7 +6,9 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "aio/task_scope.hpp"
+#include "pg/carriers.hpp"
 #include "pg/database_pool.hpp"
+#include "pg/loop_turn.hpp"
 #include "pg/pool_core.hpp"
 
 namespace opi::pg {
@@ -15,7 +17,7 @@ using Acquired = std::expected<Lease, AcquireError>;
 
 /// Lives until the pool and the last lease are gone. Background work runs on `executor`; everything else from any
 /// thread.
-struct PoolState : std::enable_shared_from_this<PoolState> {
+struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTurn::Work {
   PoolState(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
             const Clock& clock, PoolAttachments attachments);
 
@@ -34,8 +36,8 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
     }
   }
   void evict_stale();
-  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken,
-                                AcquireOptions options, std::source_location where);
+  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken, Borrower borrower,
+                                std::optional<SteadyTime> deadline);
   /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
@@ -57,9 +59,12 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   PoolTracer* const tracer;
   const bool lends_at_once;  ///< nothing runs before a connection is lent
   PoolCore core;
+  Carriers carriers;
   // Of the configuration, for the paths that must not take the lock once more.
   std::atomic<ResetProfile> reset_profile;
   std::atomic<std::chrono::milliseconds> acquire_timeout;
+  std::atomic<std::chrono::milliseconds> statement_timeout;
+  std::atomic<std::uint32_t> max_waiting;
   std::atomic<bool> finished = false;         ///< closed: no background any more
   std::function<void(bool)> on_availability;  ///< on the executor
   std::shared_ptr<PoolState> keep_alive;      ///< the pool is gone, leases are out: the last one takes it
@@ -76,6 +81,9 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void run_background(PoolActions actions);
   void drop(PoolSlot* slot) noexcept;
   void schedule_drain();
+  void at_end_of_turn() override { resume_ready(); }
+  void in_a_later_turn() noexcept override { post_drain(); }
+  void post_drain() noexcept;
   void resume_ready();
   void drop_ready() noexcept;
   void arm_timer();

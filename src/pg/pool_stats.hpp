@@ -17,6 +17,7 @@ struct PoolStats {
   std::uint32_t min = 0, max = 0;
   std::uint32_t idle = 0, used = 0, dialing = 0, closing = 0;
   std::uint32_t waiting = 0;
+  std::uint32_t carrying = 0;  ///< of those used: they carry statements of DatabasePool::execute
   bool paused = false;
   std::uint64_t acquired = 0;          ///< successful acquires
   std::uint64_t acquired_waiting = 0;  ///< of these, how many had to wait
@@ -29,6 +30,15 @@ struct PoolStats {
   std::uint64_t detached = 0;         ///< left the pool by Lease::detach
   std::uint64_t resets = 0, leaks = 0;
   std::uint64_t fenced = 0;  ///< times that a server which had become read-only was left
+
+  // Statements of DatabasePool::execute that shared a connection; the others are leases as any. Counted beside the
+  // rest.
+  std::uint32_t execute_pending = 0;    ///< wait for a connection
+  std::uint32_t execute_under_way = 0;  ///< were sent and have no answer yet
+  std::uint64_t executed = 0;           ///< answered by the server, with a result or an error
+  std::uint64_t execute_refused = 0;    ///< never sent: no connection in time, cancelled before, the pool is closed …
+  std::uint64_t execute_given_up = 0;   ///< sent, but the caller left before the answer: deadline or cancellation
+  std::uint64_t execute_lost = 0;       ///< sent, and the connection was lost before the answer
 
   /// Waiting, by what it ended with: a connection that came back, a dial, a reset. An acquire that found an idle
   /// connection did not wait and is in none of them.

@@ -4,12 +4,14 @@
 #include <mutex>
 #include <optional>
 
+#include "pg/loop_turn.hpp"
+
 namespace opi::pg {
 
 /// The handlers of pending waits share it. `mutex` guards everything: events come on the watch's executor, waits from
 /// others.
 struct SocketWatch::State : std::enable_shared_from_this<State> {
-  explicit State(const asio::any_io_executor& executor) : descriptor(executor) {}
+  explicit State(const asio::any_io_executor& on) : executor(on), descriptor(on) {}
   ~State() { release(); }
 
   using Wait = asio::posix::stream_descriptor::wait_type;
@@ -48,7 +50,15 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
     dropped = std::exchange(waiter, {});
   }
 
+  /// On our executor, called by the event loop.
   void event(Wait what, bool happened) {
+    const auto keep = shared_from_this();
+    LoopTurn turn(executor);
+    handle(what, happened);
+    turn.end();
+  }
+
+  void handle(Wait what, bool happened) {
     Resumption woken;
     std::shared_ptr<const std::function<void()>> notify;
     {
@@ -64,7 +74,11 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
         if (!in_operation) notify = idle_handler;
       }
     }
-    if (woken) woken.dispatch();
+    if (woken && woken.executor() == executor) {
+      woken.resume();  // on the executor it wants
+    } else if (woken) {
+      woken.dispatch();
+    }
     if (notify) (*notify)();
   }
 
@@ -111,6 +125,7 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
     }
   }
 
+  const asio::any_io_executor executor;
   std::mutex mutex;
   asio::posix::stream_descriptor descriptor;
   Resumption waiter;

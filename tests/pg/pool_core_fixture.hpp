@@ -65,6 +65,7 @@ class PoolCoreTest : public testing::Test {
     dialing_.insert(dialing_.end(), actions.dial.begin(), actions.dial.end());
     closing_.insert(closing_.end(), actions.close.begin(), actions.close.end());
     cleaning_.insert(cleaning_.end(), actions.clean.begin(), actions.clean.end());
+    recalled_.insert(recalled_.end(), actions.recall.begin(), actions.recall.end());
     for (const auto& leak : actions.leaks) leaks_.push_back(leak);
     if (actions.availability) availability_.push_back(*actions.availability);
     note_woken(actions.wake);
@@ -151,7 +152,7 @@ class PoolCoreTest : public testing::Test {
   }
 
   ManualClock clock_;
-  std::vector<PoolSlot*> dialing_, closing_, cleaning_;
+  std::vector<PoolSlot*> dialing_, closing_, cleaning_, recalled_;
   std::vector<PoolActions::Leak> leaks_;
   std::vector<bool> availability_;
   std::vector<std::shared_ptr<PoolWaiter>> woken_;

@@ -127,7 +127,7 @@ TEST_F(PoolCoreTest, PoolScenario14_AndScenario16_CancellationAndHandoverExclude
   cancel(first);  // too late: the answer stands, and the first gives the connection on
   EXPECT_TRUE(served(first));
   EXPECT_FALSE(first->error);
-  core_->refused(true, true);
+  core_->refused(Borrower(), true, true);
   release(first->slot);
   EXPECT_EQ(second->slot, slot);
   EXPECT_EQ(core_->stats().cancelled, 1U);
