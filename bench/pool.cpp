@@ -128,6 +128,17 @@ Task<> query(Shared* shared) {
   }
 }
 
+Task<> execute(Shared* shared) {
+  PoolLoad& load = *shared->load;
+  while (!load.stopped()) {
+    const PoolLoad::Time asked = now();
+    const auto rows = co_await shared->pool->execute(shared->statement, {load.next_id()});
+    load.add_wait(asked, now());
+    read(load, rows);
+    load.count();
+  }
+}
+
 /// With more than one task the holder yields once while it holds.
 Task<> bare(Shared* shared) {
   PoolLoad& load = *shared->load;
@@ -144,6 +155,14 @@ Task<> bare(Shared* shared) {
   }
 }
 
+Task<> one_task(Shared* shared) {
+  switch (shared->load->run().mode) {
+    case Mode::execute: return execute(shared);
+    case Mode::bare: return bare(shared);
+    default: return query(shared);
+  }
+}
+
 Task<Result<>> measure(Shared* shared, double* startup_ms, double* close_ms) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const Stopwatch starting;
@@ -155,11 +174,10 @@ Task<Result<>> measure(Shared* shared, double* startup_ms, double* close_ms) {
     asio::steady_timer all_ended(executor, PoolLoad::Time::max());
     int running = shared->load->run().tasks;
     for (int task = 0; task < shared->load->run().tasks; ++task) {
-      asio::co_spawn(executor, shared->load->run().mode == Mode::bare ? bare(shared) : query(shared),
-                     [&](std::exception_ptr exception) {
-                       if (exception) thrown.push_back(std::move(exception));
-                       if (--running == 0) all_ended.cancel();
-                     });
+      asio::co_spawn(executor, one_task(shared), [&](std::exception_ptr exception) {
+        if (exception) thrown.push_back(std::move(exception));
+        if (--running == 0) all_ended.cancel();
+      });
     }
     while (running > 0) co_await all_ended.async_wait(as_result);
     if (!thrown.empty()) std::rethrow_exception(thrown.front());
@@ -175,7 +193,6 @@ Task<Result<>> measure(Shared* shared, double* startup_ms, double* close_ms) {
 int pool(Arguments arguments) {
   const auto run = parse(arguments);
   if (!run) return exit_usage;
-  if (run->mode == Mode::execute) throw std::runtime_error("execute: the pool has no such thing yet");
   asio::io_context context{1};
   aio::BlockingPool blocking(static_cast<std::size_t>(4));
   const pg::ServerSettings server = server_from_environment();

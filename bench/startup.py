@@ -8,52 +8,15 @@ projects repository, and prints one JSON line: milliseconds to a 200 from /ready
 the fork and exec of the same program (`opi --version`) are given beside it, and resident memory two seconds later.
 """
 import argparse
-import glob
 import http.client
 import json
-import os
 import pathlib
-import pwd
-import shutil
 import signal
-import socket
 import statistics
 import subprocess
-import tempfile
 import time
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Postgres:
-    def __init__(self, folder):
-        self.binaries = pathlib.Path(sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1])
-        self.data = folder / "data"
-        self.port = free_port()
-        self.as_user = []
-        if os.geteuid() == 0:
-            account = pwd.getpwnam("postgres")
-            os.chown(folder, account.pw_uid, account.pw_gid)
-            self.as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]
-        subprocess.run(
-            [*self.as_user, self.binaries / "initdb", "-D", self.data, "-U", "bench", "-A", "trust", "--no-sync",
-             "--locale=C.UTF-8", "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        self.process = subprocess.Popen(
-            [*self.as_user, self.binaries / "postgres", "-D", self.data, "-c", f"port={self.port}",
-             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-        asks = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        while subprocess.run(asks).returncode != 0:
-            if self.process.poll() is not None:
-                raise SystemExit("PostgreSQL did not start")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait()
+from throwaway_postgres import Folder, Postgres, free_port
 
 
 def status_of(port):
@@ -87,43 +50,43 @@ def one_run(program, folder, probes_port):
     return ready, memory
 
 
+def measure(program, folder, server, count):
+    # A passphrase-free identity of this run alone.
+    key = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True).stdout
+    (folder / "key.txt").write_text(key)
+    probes, web = free_port(), free_port()
+    (folder / "opi.yaml").write_text(
+        f"databases: {{main: {{host: 127.0.0.1, port: {server.port}, user: bench}}}}\n"
+        f"secrets: {{platform_key_file: key.txt}}\nstate: {{directory: state}}\n"
+        f"http: {{port: {web}}}\nprobes: {{port: {probes}}}\n")
+    one_run(program, folder, probes)  # makes the control database
+    runs = [one_run(program, folder, probes) for _ in range(count)]
+    bare = []
+    for _ in range(count):
+        began = time.perf_counter()
+        subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)
+        bare.append((time.perf_counter() - began) * 1000)
+    ready = [run[0] for run in runs]
+    print(json.dumps({"runs": count, "ready_ms_median": round(statistics.median(ready), 1),
+                      "ready_ms_min": round(min(ready), 1), "ready_ms_max": round(max(ready), 1),
+                      "version_ms_median": round(statistics.median(bare), 1),
+                      "rss_mb_max": round(max(run[1] for run in runs), 1)}))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", default="build/release/opi")
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
     program = str(pathlib.Path(arguments.program).resolve())
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="opi-bench-"))
-    os.chmod(folder, 0o755)
-    server = None
-    try:
+    with Folder() as folder:
         server_folder = folder / "server"
         server_folder.mkdir()
         server = Postgres(server_folder)
-        # A passphrase-free identity of this run alone.
-        key = subprocess.run(["age-keygen"], check=True, capture_output=True, text=True).stdout
-        (folder / "key.txt").write_text(key)
-        probes, web = free_port(), free_port()
-        (folder / "opi.yaml").write_text(
-            f"databases: {{main: {{host: 127.0.0.1, port: {server.port}, user: bench}}}}\n"
-            f"secrets: {{platform_key_file: key.txt}}\nstate: {{directory: state}}\n"
-            f"http: {{port: {web}}}\nprobes: {{port: {probes}}}\n")
-        one_run(program, folder, probes)  # makes the control database
-        runs = [one_run(program, folder, probes) for _ in range(arguments.runs)]
-        bare = []
-        for _ in range(arguments.runs):
-            began = time.perf_counter()
-            subprocess.run([program, "--version"], stdout=subprocess.DEVNULL, check=True)
-            bare.append((time.perf_counter() - began) * 1000)
-        ready = [run[0] for run in runs]
-        print(json.dumps({"runs": arguments.runs, "ready_ms_median": round(statistics.median(ready), 1),
-                          "ready_ms_min": round(min(ready), 1), "ready_ms_max": round(max(ready), 1),
-                          "version_ms_median": round(statistics.median(bare), 1),
-                          "rss_mb_max": round(max(run[1] for run in runs), 1)}))
-    finally:
-        if server:
+        try:
+            measure(program, folder, server, arguments.runs)
+        finally:
             server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
