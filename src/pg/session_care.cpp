@@ -65,7 +65,7 @@ void Session::on_idle_event(std::shared_ptr<const std::function<void()>> handler
 }
 
 std::uint64_t Session::begin_hold() {
-  running_ = true;
+  running_ = touched_ = true;
   held_ = ++holds_begun_;
   watch_.begin_operation();
   return held_;
