@@ -92,6 +92,7 @@ struct PoolLimits {
 struct TlsSettings {
   Setting<pg::TlsMode> mode{pg::TlsMode::prefer};
   Setting<std::string> ca_file{};
+  Setting<pg::ChannelBinding> channel_binding{pg::ChannelBinding::prefer};
 };
 
 /// One entry of `databases:`: a server and the pool of connections to it.

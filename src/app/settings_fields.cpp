@@ -35,6 +35,9 @@ constexpr std::array<Choice<pg::TlsMode>, 5> tls_modes{{{pg::TlsMode::disable, "
                                                         {pg::TlsMode::require, "require"},
                                                         {pg::TlsMode::verify_ca, "verify-ca"},
                                                         {pg::TlsMode::verify_full, "verify-full"}}};
+constexpr std::array<Choice<pg::ChannelBinding>, 3> channel_bindings{{{pg::ChannelBinding::disable, "disable"},
+                                                                      {pg::ChannelBinding::prefer, "prefer"},
+                                                                      {pg::ChannelBinding::require, "require"}}};
 constexpr std::array<Choice<pg::ResetProfile>, 3> reset_profiles{
     {{pg::ResetProfile::always, "always"}, {pg::ResetProfile::smart, "smart"}, {pg::ResetProfile::never, "never"}}};
 
@@ -363,6 +366,8 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.choice("mode", database.tls.mode, tls_modes, "Whether the connection is encrypted and the server verified.");
   list.path("ca_file", database.tls.ca_file, optional_file_name,
             "The certificate authorities to trust (PEM); empty: the system's.");
+  list.choice("channel_binding", database.tls.channel_binding, channel_bindings,
+              "Whether the proof of the password is bound to the TLS session.");
   list.leave();
   list.duration("connect_timeout", database.connect_timeout, shortest, "Of one dial, authentication included.");
   list.duration("statement_timeout", database.statement_timeout, off, "Of one statement; 0: none.");

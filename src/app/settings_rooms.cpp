@@ -35,6 +35,7 @@ pg::PoolConfig pool_config(const Settings& settings, std::string_view name) {
                      .password = password_of(database.password),
                      .tls = *database.tls.mode,
                      .tls_ca_file = *database.tls.ca_file,
+                     .channel_binding = *database.tls.channel_binding,
                      .application_name = *database.application_name,
                      .connect_timeout = *database.connect_timeout,
                      .statement_timeout = *database.statement_timeout,

@@ -67,6 +67,10 @@ void check_database(Rules& rules, const std::string& name, const DatabaseSetting
     rules.broken(database.tls.ca_file.origin, path + ".tls.ca_file",
                  "is of no use while tls.mode is disable; write verify-full there, or leave this out");
   }
+  if (*database.tls.mode == pg::TlsMode::disable && *database.tls.channel_binding == pg::ChannelBinding::require) {
+    rules.broken(database.tls.channel_binding.origin, path + ".tls.channel_binding",
+                 "require needs TLS; write require or verify-full in tls.mode");
+  }
   const auto& projects = *database.projects;
   if (projects.size() > 1 && std::ranges::find(projects, "*") != projects.end()) {
     rules.broken(database.projects.origin, path + ".projects", "\"*\" stands for all projects; write it alone");

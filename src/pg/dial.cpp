@@ -25,6 +25,15 @@ const char* mode_name(TlsMode mode) noexcept {
   return "verify-full";
 }
 
+const char* binding_name(ChannelBinding binding) noexcept {
+  switch (binding) {
+    case ChannelBinding::disable: return "disable";
+    case ChannelBinding::prefer: return "prefer";
+    case ChannelBinding::require: return "require";
+  }
+  return "require";
+}
+
 /// One word of libpq's `options`: white space and backslashes are escaped (pg_split_opts).
 void add_option(std::string& options, std::string_view name, std::string_view value) {
   if (!options.empty()) options += ' ';
@@ -129,6 +138,7 @@ struct AskPassword {
     try {
       Result<SecretString> password = provider();
       if (!password) return failure(std::move(password.error()));
+      if (password->reveal().contains('\0')) return failure(ErrorKind::invalid, "the password holds a NUL byte");
       return std::make_shared<const SecretString>(std::move(*password));
     } catch (const std::exception& error) {
       return failure(ErrorKind::internal, error.what());
@@ -168,6 +178,7 @@ Keywords connection_keywords(const ServerSettings& server, const HostPort& host)
       {"client_encoding", "UTF8"},
       {"options", std::move(options)},
       {"sslmode", mode_name(server.tls)},
+      {"channel_binding", binding_name(server.channel_binding)},
       {"gssencmode", "disable"},
       {"target_session_attrs", "any"},
       {"passfile", "/dev/null/none"},  // no file; an empty value would mean ~/.pgpass

@@ -9,6 +9,7 @@ namespace opi::pg {
 namespace {
 
 constexpr std::size_t text_bytes_max = 1'024;  // of any one setting; far above what a server takes
+constexpr std::size_t name_bytes_max = 63;     // NAMEDATALEN - 1: the server cuts longer ones and lets in somebody else
 constexpr std::size_t hosts_max = 32;
 constexpr std::uint32_t connections_max = 10'000;
 constexpr std::uint32_t waiting_max = 1'000'000;
@@ -25,12 +26,13 @@ bool is_setting_name(std::string_view name) {
   });
 }
 
-Result<> check_text(std::string_view field, std::string_view text, bool required) {
+Result<> check_text(std::string_view field, std::string_view text, bool required,
+                    std::size_t bytes_max = text_bytes_max) {
   if (required && text.empty()) return failure(ErrorKind::invalid, fmt::format("{}: must not be empty", field));
   if (text.contains('\0')) return failure(ErrorKind::invalid, fmt::format("{}: must not contain a NUL byte", field));
-  if (text.size() > text_bytes_max) {
+  if (text.size() > bytes_max) {
     return failure(ErrorKind::invalid,
-                   fmt::format("{}: has {} bytes; at most {} are allowed", field, text.size(), text_bytes_max));
+                   fmt::format("{}: has {} bytes; at most {} are allowed", field, text.size(), bytes_max));
   }
   return {};
 }
@@ -72,10 +74,13 @@ Result<> validate(const ServerSettings& server) {
     if (host.host.contains(',')) return failure(ErrorKind::invalid, "host: give several hosts as several entries");
     if (host.port == 0) return failure(ErrorKind::invalid, "port: must be 1 to 65535");
   }
-  if (const auto checked = check_text("user", server.user, true); !checked) return checked;
-  if (const auto checked = check_text("database", server.database, true); !checked) return checked;
+  if (const auto checked = check_text("user", server.user, true, name_bytes_max); !checked) return checked;
+  if (const auto checked = check_text("database", server.database, true, name_bytes_max); !checked) return checked;
   if (const auto checked = check_text("application_name", server.application_name, false); !checked) return checked;
   if (const auto checked = check_text("tls_ca_file", server.tls_ca_file, false); !checked) return checked;
+  if (server.channel_binding == ChannelBinding::require && server.tls == TlsMode::disable) {
+    return failure(ErrorKind::invalid, "channel_binding: require needs TLS; set tls to require or verify_full");
+  }
   if (server.connect_timeout.count() <= 0) return failure(ErrorKind::invalid, "connect_timeout: must be above 0");
   return check_options(server);
 }

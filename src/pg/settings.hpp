@@ -17,6 +17,13 @@ namespace opi::pg {
 /// TLS as libpq's sslmode names it.
 enum class TlsMode { disable, prefer, require, verify_ca, verify_full };
 
+/// Whether the password's proof (SCRAM) is bound to the TLS session, so that nobody in the middle can pass it on.
+enum class ChannelBinding {
+  disable,
+  prefer,
+  require,  ///< the server must ask for such a proof; needs TLS
+};
+
 /// Gives the password at each dial, so that it can be rotated while running. Called on the blocking pool; must be safe
 /// from any thread. An error ends that dial as ErrorKind::unavailable.
 using PasswordProvider = std::function<Result<SecretString>()>;
@@ -34,7 +41,8 @@ struct ServerSettings {
   std::string database;
   PasswordProvider password = {};  ///< empty: none is sent
   TlsMode tls = TlsMode::prefer;
-  std::string tls_ca_file = {};  ///< empty: the system's
+  std::string tls_ca_file = {};  ///< empty: the system's; read at each dial, so a file that was replaced is used
+  ChannelBinding channel_binding = ChannelBinding::prefer;
   std::string application_name = "opi";
   std::chrono::milliseconds connect_timeout{10'000};    ///< of one dial, all hosts and authentication included
   std::chrono::milliseconds statement_timeout{60'000};  ///< pinned in the startup packet; 0: none

@@ -199,6 +199,8 @@ constexpr Wrong wrong_settings[] = {
      "control.database"},
     {"EverybodyAndSomebody", "databases: {main: {}, b: {projects: [\"*\", shop]}}\n",
      "opi.yaml:1:37: databases.b.projects: \"*\" stands for all projects; write it alone"},
+    {"BindingWithoutTls", "databases: {main: {tls: {mode: disable, channel_binding: require}}}\n",
+     "opi.yaml:1:58: databases.main.tls.channel_binding: require needs TLS; write require or verify-full in tls.mode"},
     {"CaWithoutTls", "databases: {main: {tls: {mode: disable, ca_file: /a}}}\n",
      "opi.yaml:1:50: databases.main.tls.ca_file: is of no use while tls.mode is disable; write verify-full there, or "
      "leave this out"},
