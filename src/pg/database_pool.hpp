@@ -17,6 +17,7 @@
 #include "base/result.hpp"
 #include "pg/acquire_error.hpp"
 #include "pg/connection.hpp"
+#include "pg/dial_governor.hpp"
 #include "pg/pool_stats.hpp"
 #include "pg/settings.hpp"
 
@@ -54,6 +55,11 @@ class PoolTracer {
 struct PoolAttachments {
   PoolHooks hooks = {};
   PoolTracer* tracer = nullptr;  ///< outlives the pool and its leases
+  /// Shared by all pools that may dial the same hosts; null: the pool has one of its own.
+  std::shared_ptr<DialGovernor> governor = {};
+  /// A session met a statement whose table had changed: called with where, for others that go there too. From any
+  /// thread, without locks; must not throw.
+  std::function<void(const ServerSettings&)> on_schema_change = {};
 };
 
 /// Options of one acquire.
@@ -180,7 +186,9 @@ class DatabasePool {
   Task<Result<ResultSet>> execute(std::string sql, Params params = {}, AcquireOptions options = {},
                                   std::source_location where = std::source_location::current());
 
-  /// Dials again now instead of at the next backoff; true when a connection is open afterwards.
+  /// Dials again now instead of at the next backoff, in the background.
+  void retry_now();
+  /// The same, and waits for it; true when a connection is open afterwards.
   Task<bool> recover(SteadyTime deadline);
 
   /// Refuses new acquires and fails the waiters at once, lets leases come back until the deadline, then closes
@@ -196,6 +204,7 @@ class DatabasePool {
   /// Replaces every connection: idle ones are closed now, lent ones when they come back; waiters get new ones.
   void recycle();
   /// Before a connection of today is lent again, its prepared statements are dropped: after a change of the schema.
+  /// Done by itself when a session runs into a statement whose table has changed.
   void forget_statements();
   /// Holds every new acquire (it waits, at most until its deadline) while what is lent may go on; `resume` serves them
   /// in their order.

@@ -150,12 +150,6 @@ Task<Result<SharedSecret>> ask_password(PasswordProvider provider, aio::Blocking
   co_return co_await blocking->run_abandonable(AskPassword{std::move(provider)});
 }
 
-/// A server that answered and will not have us: its siblings would say the same.
-bool ends_search(const Error& error) {
-  return error.kind == ErrorKind::denied || error.kind == ErrorKind::not_found || error.kind == ErrorKind::invalid ||
-         error.kind == ErrorKind::cancelled;
-}
-
 std::string timeout_text(std::string_view peer, SteadyTime since) {
   const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - since;
   return fmt::format("no answer from {} within {:.1f} s", peer, waited.count());
@@ -198,31 +192,26 @@ Keywords connection_keywords(const ServerSettings& server, const HostPort& host)
   return keywords;
 }
 
-Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, aio::BlockingPool* blocking,
-                          SteadyTime deadline) {
+Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, HostPort host,
+                          aio::BlockingPool* blocking, SteadyTime deadline) {
   if (auto valid = validate(server); !valid) co_return failure(std::move(valid.error()));
+  const std::string peer = to_string(host);
+  const SteadyTime begun = std::chrono::steady_clock::now();
   auto password = co_await aio::with_deadline(ask_password(server.password, blocking), deadline,
                                               "the password provider did not answer in time");
   if (!password) {
     Error error = std::move(password.error());
-    if (error.kind != ErrorKind::cancelled && error.kind != ErrorKind::timed_out) error.kind = ErrorKind::unavailable;
-    co_return failure(std::move(error).while_doing("no password for " + to_string(server.hosts.front())));
+    if (error.kind != ErrorKind::cancelled) error.kind = ErrorKind::unavailable;
+    error.code.clear();  // it says nothing of the host
+    co_return failure(std::move(error).while_doing("no password for " + peer));
   }
-  Error last;
-  for (std::size_t index = 0; index < server.hosts.size(); ++index) {
-    const SteadyTime now = std::chrono::steady_clock::now();
-    const auto left = static_cast<std::int64_t>(server.hosts.size() - index);
-    const SteadyTime until = now + (deadline - now) / left;
-    const std::string peer = to_string(server.hosts[index]);
-    StartConnection start{.keywords = connection_keywords(server, server.hosts[index]), .password = *password};
-    Result<Dialed> dialed =
-        co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), until, peer);
-    if (dialed) co_return dialed;
-    last = std::move(dialed.error());
-    if (last.kind == ErrorKind::timed_out && last.code.empty()) last.message = timeout_text(peer, now);
-    if (ends_search(last)) break;
+  StartConnection start{.keywords = connection_keywords(server, host), .password = *password};
+  Result<Dialed> dialed =
+      co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), deadline, peer);
+  if (!dialed && dialed.error().kind == ErrorKind::timed_out && dialed.error().code.empty()) {
+    dialed.error().message = timeout_text(peer, begun);
   }
-  co_return failure(std::move(last));
+  co_return dialed;
 }
 
 }  // namespace opi::pg

@@ -55,9 +55,10 @@ Task<Result<>> PoolState::start(SteadyTime deadline) {
     const std::uint64_t seen = core.version();
     const PoolStats stats = core.stats();
     if (core.closing()) co_return failure(ErrorKind::closed, "pool " + core.name() + " was closed");
-    if (stats.dials_failed > 0) {
-      Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", core.name(), stats.last_error));
-      error.code = stats.last_sqlstate;
+    if (stats.dials_failed > 0 || core.unreachable()) {
+      const AcquireError trouble = core.error_now(AcquireErrorKind::unavailable, {}, now());
+      Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", core.name(), trouble.last_error));
+      error.code = trouble.sqlstate;
       co_return failure(std::move(error));
     }
     if (stats.idle + stats.used >= std::max(config.pool.min, 1U)) {

@@ -57,6 +57,40 @@ std::string milliseconds(std::chrono::milliseconds duration) {
 
 }  // namespace
 
+std::string_view to_string(SessionTarget target) noexcept {
+  switch (target) {
+    case SessionTarget::any: return "any";
+    case SessionTarget::read_write: return "read-write";
+    case SessionTarget::read_only: return "read-only";
+    case SessionTarget::primary: return "primary";
+    case SessionTarget::standby: return "standby";
+    case SessionTarget::prefer_standby: return "prefer-standby";
+  }
+  return "any";
+}
+
+std::string_view to_string(HostRole role) noexcept {
+  switch (role) {
+    case HostRole::unknown: return "unknown";
+    case HostRole::primary: return "primary";
+    case HostRole::standby: return "standby";
+  }
+  return "unknown";
+}
+
+Fit fit_of(SessionTarget target, HostRole role) noexcept {
+  const bool standby = role == HostRole::standby;
+  switch (target) {
+    case SessionTarget::any: return Fit::good;
+    case SessionTarget::read_write:
+    case SessionTarget::primary: return standby ? Fit::none : Fit::good;
+    case SessionTarget::read_only:
+    case SessionTarget::standby: return standby ? Fit::good : Fit::none;
+    case SessionTarget::prefer_standby: return standby ? Fit::good : Fit::second_best;
+  }
+  return Fit::good;
+}
+
 std::string to_string(const HostPort& host) {
   if (host.host.starts_with('/')) return host.host;
   if (host.host.contains(':')) return fmt::format("[{}]:{}", host.host, host.port);
@@ -82,6 +116,7 @@ Result<> validate(const ServerSettings& server) {
     return failure(ErrorKind::invalid, "channel_binding: require needs TLS; set tls to require or verify_full");
   }
   if (server.connect_timeout.count() <= 0) return failure(ErrorKind::invalid, "connect_timeout: must be above 0");
+  if (server.role_recheck.count() <= 0) return failure(ErrorKind::invalid, "role_recheck: must be above 0");
   return check_options(server);
 }
 
@@ -119,7 +154,7 @@ std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettin
       {"statement_timeout", milliseconds(server.statement_timeout)},
       {"lock_timeout", milliseconds(server.lock_timeout)},
       {"idle_in_transaction_session_timeout", milliseconds(server.idle_in_transaction_timeout)},
-      {"default_transaction_read_only", "off"},
+      {"default_transaction_read_only", server.target == SessionTarget::read_only ? "on" : "off"},
       {"row_security", "on"},
       {"DateStyle", "ISO"},
       {"bytea_output", "hex"},

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -34,9 +35,34 @@ struct HostPort {
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
-/// One server (or several hosts of one cluster, tried in order).
+/// Which servers of a cluster will do, as libpq's target_session_attrs names them. Our sessions pin
+/// default_transaction_read_only, so a server that is no standby takes writes: read_write is primary, read_only is
+/// standby, where read_only also pins its sessions to reading whatever becomes of their server.
+enum class SessionTarget { any, read_write, read_only, primary, standby, prefer_standby };
+std::string_view to_string(SessionTarget target) noexcept;
+
+/// What a server is in its cluster.
+enum class HostRole : std::uint8_t { unknown, primary, standby };
+std::string_view to_string(HostRole role) noexcept;
+
+/// Whether a server of this role will do; second_best: where nothing better is there.
+enum class Fit { good, second_best, none };
+Fit fit_of(SessionTarget target, HostRole role) noexcept;
+
+/// In which order the hosts of a cluster are tried.
+enum class HostOrder {
+  listed,    ///< as they are written: the first that will do
+  balanced,  ///< the one that has the fewest of the pool's connections first; at random among equals
+};
+
+/// One server, or several hosts of one cluster.
 struct ServerSettings {
   std::vector<HostPort> hosts;
+  SessionTarget target = SessionTarget::any;
+  HostOrder host_order = HostOrder::listed;
+  /// How long it is believed that a server is a primary or a standby; for targets other than `any`. Idle connections
+  /// are asked again before they are lent.
+  std::chrono::milliseconds role_recheck{10'000};
   std::string user;
   std::string database;
   PasswordProvider password = {};  ///< empty: none is sent
@@ -99,9 +125,9 @@ Result<> validate(const PoolConfig& config);
 
 /// What every session of ours pins in its startup packet, so that nothing a tenant plants (settings of roles and
 /// databases, search paths, operators) can steer it: role=none, search_path=pg_catalog,pg_temp,
-/// standard_conforming_strings=on, client_encoding=UTF8, the timeouts, default_transaction_read_only=off,
-/// row_security=on, DateStyle=ISO, bytea_output=hex (our values are read in that form). Returned as name and value in
-/// the order sent.
+/// standard_conforming_strings=on, client_encoding=UTF8, the timeouts, default_transaction_read_only=off (on for
+/// SessionTarget::read_only), row_security=on, DateStyle=ISO, bytea_output=hex (our values are read in that form).
+/// Returned as name and value in the order sent.
 std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettings& server);
 
 }  // namespace opi::pg

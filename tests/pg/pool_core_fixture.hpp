@@ -13,7 +13,7 @@ namespace opi::pg {
 
 using namespace std::chrono_literals;
 
-inline const Error refused(ErrorKind::unavailable, "connection refused by db:5432");
+inline const Error refused = Error(ErrorKind::unavailable, "connection refused by db:5432").with_code("ECONNREFUSED");
 inline Error server_says(ErrorKind kind, std::string sqlstate) {
   Error error(kind, "db:5432: the server said " + sqlstate);
   error.code = std::move(sqlstate);
