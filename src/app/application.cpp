@@ -27,6 +27,7 @@ constexpr auto startup_stop = 15s;
 constexpr auto read_deadline = 8s;
 constexpr auto monitor_stop = 11s;
 constexpr auto http_stop = 10s;
+constexpr auto reload_deadline = 8s;  // less than a stop has for the tasks that it waits for
 constexpr auto probes_stop = 1s;
 
 SteadyTime in(std::chrono::milliseconds time) {
@@ -105,8 +106,15 @@ Task<Result<>> Application::stop() {
 
 void Application::reload() {
   log_.named("lifespan").info("reload", "looking at everything again");
+  reload_again_ = true;
+  if (!std::exchange(reloading_, true)) tasks_.spawn("reload", reload_settings());
   if (monitor_) monitor_->poke();
   reconciler_.wake();
+}
+
+Task<> Application::reload_settings() {
+  while (std::exchange(reload_again_, false)) co_await services_->reload(in(reload_deadline));
+  reloading_ = false;
 }
 
 Task<Result<aio::PhaseOutcome>> Application::show_banner() {

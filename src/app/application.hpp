@@ -34,7 +34,7 @@ class Application final : public http::StatusSource {
   /// The same backwards. Always returns; the first error is the result.
   Task<Result<>> stop();
 
-  /// Dials again, reads changed files again, looks at everything now (SIGHUP).
+  /// Takes changed pool settings and rotated passwords, reads changed files again, looks at everything now (SIGHUP).
   void reload();
 
   http::StatusSnapshot status() const override;
@@ -53,6 +53,7 @@ class Application final : public http::StatusSource {
   Task<Result<aio::PhaseOutcome>> start_probes();
   Task<Result<>> stop_probes();
   Task<Result<aio::PhaseOutcome>> run_startup_tasks();
+  Task<> reload_settings();
   Task<> reconcile();
   Task<Result<>> stop_reconciler();
   Task<Result<aio::PhaseOutcome>> start_git_monitoring();
@@ -69,6 +70,8 @@ class Application final : public http::StatusSource {
   ServiceNotify notify_;
   Reconciler reconciler_;
   aio::TaskScope tasks_;
+  bool reloading_ = false;
+  bool reload_again_ = false;                                 ///< asked for while the last one was under way
   std::optional<Result<aio::PhaseOutcome>> startup_outcome_;  ///< once the startup tasks have been tried
   asio::steady_timer startup_tried_;
   std::optional<git::GitMonitor> monitor_;

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "app/control_access.hpp"
+#include "app/settings_loader.hpp"
+#include "app/settings_reload.hpp"
 #include "app/settings_rooms.hpp"
 #include "secrets/self_test.hpp"
 
@@ -117,6 +119,41 @@ Task<Result<aio::PhaseOutcome>> Services::open_pools() {
     if (!pool.available) outcome.degraded.push_back(pool.name);
   }
   co_return outcome;
+}
+
+namespace {
+
+/// On the blocking pool.
+struct LoadSettings {
+  std::string file;
+  Checked<Settings> operator()() const { return load_settings(file, process_environment()); }
+};
+
+}  // namespace
+
+Task<Result<>> Services::change_pools(Settings wanted, SteadyTime deadline) {
+  pg::PoolPlan plan = pools_.plan(pool_configs(wanted));
+  if (plan.empty()) log_.named("settings").info("reload", "no pool changes; passwords are read anew");
+  auto applied = co_await pools_.apply(std::move(plan), deadline);
+  if (!applied) co_return applied;
+  for (auto& [name, database] : settings_.databases) database = std::move(wanted.databases.find(name)->second);
+  co_return applied;
+}
+
+Task<> Services::reload(SteadyTime deadline) {
+  const Logger log = log_.named("settings");
+  auto fresh = co_await blocking_.run(LoadSettings{.file = settings_.file});
+  if (!fresh) {
+    for (const Error& error : fresh.error()) log.error("reload", error.to_string());
+    log.error("reload", "not taken; the settings of before stay in force");
+    co_return;
+  }
+  SettingsReload changes = reload_settings(settings_, std::move(*fresh));
+  for (const std::string& line : changes.refused) log.warn("reload", line);
+  if (auto changed = co_await change_pools(std::move(changes.settings), deadline); !changed) {
+    log.error("reload", changed.error().to_string());
+    log.error("reload", "not taken; the settings of before stay in force");
+  }
 }
 
 Task<Result<>> Services::close_pools() {

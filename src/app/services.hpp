@@ -49,6 +49,11 @@ class Services {
   /// The control database made, migrated and opened by the platform key. Idempotent.
   Task<Result<>> prepare_control(SteadyTime deadline);
 
+  /// Reads the configuration again and does to the pools what it takes: changed limits in place, changed sessions by
+  /// new ones, a rotated password for the dials to come. What cannot change while running, what is wrong, and a server
+  /// that will not have us leave in force what was before, and are logged. Calls do not overlap.
+  Task<> reload(SteadyTime deadline);
+
   /// The settings of a mirror of the projects repository in `directory`; none when no repository is configured.
   std::optional<git::MirrorSettings> mirror_settings(std::filesystem::path directory) const;
 
@@ -59,6 +64,7 @@ class Services {
   Services(asio::any_io_executor executor, Settings settings, secrets::PlatformKey key, LogSink* sink);
   Task<Result<aio::PhaseOutcome>> start_private_postgres();
   Task<Result<aio::PhaseOutcome>> open_pools();
+  Task<Result<>> change_pools(Settings wanted, SteadyTime deadline);
   Task<Result<>> close_pools();
 
   asio::any_io_executor executor_;

@@ -101,6 +101,9 @@ struct DatabaseSettings {
   Setting<std::string> host{"127.0.0.1"};     ///< name, address, or the absolute directory of a unix socket
   Setting<std::vector<std::string>> hosts{};  ///< several of one cluster, "host", "host:port" or "[v6]:port", in order
   Setting<std::uint16_t> port{5432};
+  Setting<pg::SessionTarget> target{pg::SessionTarget::read_write};
+  Setting<pg::HostOrder> load_balance{pg::HostOrder::listed};
+  Setting<std::chrono::milliseconds> role_recheck{std::chrono::seconds{10}};
   Setting<std::string> user{"postgres"};
   SecretSetting password{};
   Setting<std::string> database{"postgres"};  ///< of further pools only: `main` connects to control.database

@@ -1,6 +1,5 @@
 #include "app/settings_fields.hpp"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,23 +8,14 @@
 #include <limits>
 #include <utility>
 
+#include "app/settings_field_list.hpp"
+#include "app/settings_texts.hpp"
 #include "app/settings_values.hpp"
 
 namespace opi::app {
 
 namespace {
 
-using std::chrono::milliseconds;
-using Problem = std::optional<std::string>;
-
-constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
-constexpr std::size_t text_bytes_max = 4'096;
-
-template <class E>
-struct Choice {
-  E value;
-  std::string_view name;
-};
 constexpr std::array<Choice<LogLevel>, 4> log_levels{
     {{LogLevel::debug, "debug"}, {LogLevel::info, "info"}, {LogLevel::warn, "warn"}, {LogLevel::error, "error"}}};
 constexpr std::array<Choice<LogFormat>, 3> log_formats{
@@ -35,296 +25,20 @@ constexpr std::array<Choice<pg::TlsMode>, 5> tls_modes{{{pg::TlsMode::disable, "
                                                         {pg::TlsMode::require, "require"},
                                                         {pg::TlsMode::verify_ca, "verify-ca"},
                                                         {pg::TlsMode::verify_full, "verify-full"}}};
+constexpr std::array<Choice<pg::SessionTarget>, 6> session_targets{
+    {{pg::SessionTarget::any, "any"},
+     {pg::SessionTarget::read_write, "read-write"},
+     {pg::SessionTarget::read_only, "read-only"},
+     {pg::SessionTarget::primary, "primary"},
+     {pg::SessionTarget::standby, "standby"},
+     {pg::SessionTarget::prefer_standby, "prefer-standby"}}};
+constexpr std::array<Choice<pg::HostOrder>, 2> host_orders{
+    {{pg::HostOrder::listed, "disable"}, {pg::HostOrder::balanced, "random"}}};
 constexpr std::array<Choice<pg::ChannelBinding>, 3> channel_bindings{{{pg::ChannelBinding::disable, "disable"},
                                                                       {pg::ChannelBinding::prefer, "prefer"},
                                                                       {pg::ChannelBinding::require, "require"}}};
 constexpr std::array<Choice<pg::ResetProfile>, 3> reset_profiles{
     {{pg::ResetProfile::always, "always"}, {pg::ResetProfile::smart, "smart"}, {pg::ResetProfile::never, "never"}}};
-
-template <class E, std::size_t N>
-std::string names_of(const std::array<Choice<E>, N>& choices) {
-  std::string text;
-  for (std::size_t i = 0; i < N; ++i) {
-    if (i != 0) text += i + 1 == N ? " or " : ", ";
-    text += choices[i].name;
-  }
-  return text;
-}
-
-/// What each text of a setting must be, beyond its type.
-struct TextRule {
-  bool may_be_empty = false;
-  std::string_view takes = "a text";
-  Problem (*check)(std::string_view) = nullptr;
-};
-
-Problem check_database_name(std::string_view text) {
-  if (text.size() <= 63) return std::nullopt;
-  return fmt::format("{} is longer than PostgreSQL's 63 bytes; write a shorter name", in_quotes(text));
-}
-
-Problem check_prefix(std::string_view text) {
-  // A namespace is a DNS label of 63; half of it is left to the project's name.
-  bool fine = text.size() <= 32 && !text.starts_with('-');
-  for (const char c : text) fine = fine && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
-  if (fine) return std::nullopt;
-  return fmt::format("{} cannot begin a namespace; write at most 32 lower-case letters, digits and dashes",
-                     in_quotes(text));
-}
-
-Problem check_host(std::string_view text) {
-  const auto host = host_from(text);
-  if (!host) return host.error();
-  if (host->port) return fmt::format("{} has a port in it; write the host here and the port in port", in_quotes(text));
-  return std::nullopt;
-}
-
-Problem check_branch(std::string_view text) {
-  const bool bad = text.starts_with('-') || text.find_first_of(" ~^:?*[\\") != std::string_view::npos ||
-                   text.find("..") != std::string_view::npos;
-  if (!bad) return std::nullopt;
-  return fmt::format("{} is not a branch name; write one like main", in_quotes(text));
-}
-
-Problem check_url(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
-    const std::string_view authority = text.substr(scheme + 3, text.find('/', scheme + 3) - (scheme + 3));
-    const auto at = authority.rfind('@');
-    if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) {
-      return "has a password in it; write it in password or password_file, and its user in username";
-    }
-  }
-  if (!text.starts_with('-') && text.find_first_of(" \"'<>") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} is not an address that Git takes; write one like https://host/path.git", in_quotes(text));
-}
-
-Problem check_address(std::string_view text) {
-  const std::string address{text};
-  std::array<unsigned char, sizeof(in6_addr)> parsed{};
-  if (text == "localhost" || inet_pton(AF_INET, address.c_str(), parsed.data()) == 1 ||
-      inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1) {
-    return std::nullopt;
-  }
-  return fmt::format("{} is not an address of this machine; write one like 127.0.0.1, ::1 or 0.0.0.0", in_quotes(text));
-}
-
-Problem check_pattern(std::string_view text) {
-  if (!text.starts_with('/') && text.find("..") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} leaves the repository; write a pattern like projects/*.yaml", in_quotes(text));
-}
-
-Problem check_list_host(std::string_view text) {
-  const auto host = host_from(text);
-  return host ? Problem{} : Problem{host.error()};
-}
-
-constexpr TextRule plain{};
-constexpr TextRule optional_text{.may_be_empty = true};
-constexpr TextRule database_name{.takes = "a name of at most 63 bytes", .check = check_database_name};
-constexpr TextRule namespace_prefix{
-    .may_be_empty = true, .takes = "lower-case letters, digits and dashes, at most 32", .check = check_prefix};
-constexpr TextRule host_name{.takes = "a name, an address, or the absolute directory of a unix socket",
-                             .check = check_host};
-constexpr TextRule branch_name{.takes = "a branch", .check = check_branch};
-constexpr TextRule git_url{.may_be_empty = true, .takes = "an address that Git takes", .check = check_url};
-constexpr TextRule listen_address{.takes = "an address of this machine", .check = check_address};
-constexpr TextRule path_pattern{.takes = "a pattern", .check = check_pattern};
-constexpr TextRule list_host{.takes = "a host", .check = check_list_host};
-constexpr TextRule project_name{.takes = "the name of a project"};
-constexpr TextRule file_name{.takes = "a file name"};
-constexpr TextRule optional_file_name{.may_be_empty = true, .takes = "a file name"};
-
-Problem check_text(std::string_view text, const TextRule& rule) {
-  if (text.empty()) return rule.may_be_empty ? Problem{} : Problem{fmt::format("is empty; write {}", rule.takes)};
-  if (text.size() > text_bytes_max) {
-    return fmt::format("is longer than {} bytes; write a shorter text", text_bytes_max);
-  }
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '\x7f') {
-      return fmt::format("{} has a control character in it; write {}", in_quotes(text), rule.takes);
-    }
-  }
-  return rule.check == nullptr ? Problem{} : rule.check(text);
-}
-
-Problem check_one(std::span<const std::string> items) {
-  if (items.size() == 1) return std::nullopt;
-  return "is a list; write one value";
-}
-
-/// Collects the fields of one Settings object, section by section.
-class FieldList {
- public:
-  std::vector<Field> take() { return std::move(fields_); }
-
-  void enter(std::string_view section) { prefix_ += std::string(section) + "."; }
-  void leave() {
-    prefix_.pop_back();
-    const auto dot = prefix_.rfind('.');
-    prefix_.resize(dot == std::string::npos ? 0 : dot + 1);
-  }
-
-  void text(std::string_view name, Setting<std::string>& to, const TextRule& rule, std::string about,
-            std::string_view rival = {}) {
-    Field& field = add(name, FieldKind::text, std::string(rule.takes), std::move(about), to, rival);
-    field.assign = [&to, rule](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      if (auto problem = check_text(items[0], rule)) return problem;
-      to.value = items[0];
-      return std::nullopt;
-    };
-    field.show = [&to] { return to.value; };
-  }
-
-  void path(std::string_view name, Setting<std::string>& to, const TextRule& rule, std::string about,
-            std::string_view rival = {}) {
-    text(name, to, rule, std::move(about), rival);
-    fields_.back().kind = FieldKind::path;
-  }
-
-  template <class Number>
-  void number(std::string_view name, Setting<Number>& to, std::uint64_t least, std::uint64_t most, std::string about) {
-    Field& field = add(name, FieldKind::number,
-                       most == any_u32 ? "a whole number" : fmt::format("a whole number from {} to {}", least, most),
-                       std::move(about), to);
-    field.assign = [&to, least, most](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = whole_number_from(items[0], least, most);
-      if (!value) return value.error();
-      to.value = static_cast<Number>(*value);
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", to.value); };
-  }
-
-  void share(std::string_view name, Setting<double>& to, std::string about) {
-    Field& field = add(name, FieldKind::fraction, "a number from 0 to 1", std::move(about), to);
-    field.assign = [&to](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = share_from(items[0]);
-      if (!value) return value.error();
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", to.value); };
-  }
-
-  /// `least` 0 lets "0" switch the thing off.
-  void duration(std::string_view name, Setting<milliseconds>& to, milliseconds least, std::string about) {
-    const bool off = least.count() == 0;
-    Field& field = add(name, FieldKind::duration, off ? "a duration, or 0" : "a duration", std::move(about), to);
-    field.assign = [&to, least](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = duration_from(items[0]);
-      if (!value) return value.error();
-      if (*value < least) {
-        return fmt::format("{} is too short; write at least {}", in_quotes(items[0]), duration_text(least));
-      }
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return duration_text(to.value); };
-  }
-
-  void size(std::string_view name, Setting<std::uint32_t>& to, std::uint32_t least, std::uint32_t most,
-            std::string about) {
-    Field& field = add(name, FieldKind::size, fmt::format("a size from {} to {}", size_text(least), size_text(most)),
-                       std::move(about), to);
-    field.assign = [&to, least, most](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = size_from(items[0], least, most);
-      if (!value) return value.error();
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return size_text(to.value); };
-  }
-
-  template <class E, std::size_t N>
-  void choice(std::string_view name, Setting<E>& to, const std::array<Choice<E>, N>& choices, std::string about) {
-    Field& field = add(name, FieldKind::choice, names_of(choices), std::move(about), to);
-    field.assign = [&to, &choices](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      for (const auto& one : choices) {
-        if (one.name != items[0]) continue;
-        to.value = one.value;
-        return std::nullopt;
-      }
-      return fmt::format("{} is not known; write {}", in_quotes(items[0]), names_of(choices));
-    };
-    field.show = [&to, &choices] {
-      for (const auto& one : choices) {
-        if (one.value == to.value) return std::string(one.name);
-      }
-      return std::string();
-    };
-  }
-
-  void list(std::string_view name, Setting<std::vector<std::string>>& to, const TextRule& rule, std::size_t least,
-            std::string takes, std::string about, std::string_view rival = {}) {
-    Field& field = add(name, FieldKind::list, std::move(takes), std::move(about), to, rival);
-    field.assign = [&to, rule, least](std::span<const std::string> items) -> Problem {
-      constexpr std::size_t items_max = 1'000;
-      if (items.size() < least) return fmt::format("is empty; write at least {}", least);
-      if (items.size() > items_max) return fmt::format("has more than {} items; write fewer", items_max);
-      for (const auto& item : items) {
-        if (auto problem = check_text(item, rule)) return problem;
-        if (std::ranges::count(items, item) > 1) return fmt::format("{} stands twice; write it once", in_quotes(item));
-      }
-      to.value.assign(items.begin(), items.end());
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", fmt::join(to.value, ", ")); };
-  }
-
-  /// Two fields: the secret itself, and the file that holds it.
-  void secret(std::string_view name, SecretSetting& to, std::string about) {
-    const std::string file = std::string(name) + "_file";
-    Field field{.path = prefix_ + std::string(name),
-                .kind = FieldKind::secret,
-                .takes = "a text",
-                .about = about,
-                .rival = prefix_ + file,
-                .origin = &to.origin};
-    field.assign = [&to](std::span<const std::string> items) -> Problem {
-      constexpr std::size_t secret_bytes_max = 64U << 10U;
-      if (items.size() != 1) return "is a list; write one value";
-      if (items[0].empty()) return "is empty; write the secret, or leave the field out";
-      if (items[0].size() > secret_bytes_max) return "is longer than 64KiB; write a shorter secret";
-      if (items[0].find('\0') != std::string::npos) return "has a zero byte in it; write a text";
-      to.bytes = std::make_shared<const SecretString>(items[0]);
-      return std::nullopt;
-    };
-    field.reset = [&to] {
-      to.bytes = nullptr;
-      to.origin = {};
-    };
-    field.show = [&to] { return std::string(to.bytes == nullptr ? "" : "****"); };
-    fields_.push_back(std::move(field));
-    path(file, to.file, optional_file_name,
-         "A file that holds it, read anew when it is used; beside it, " + std::string(name) + " may not stand.", name);
-  }
-
- private:
-  template <class T>
-  Field& add(std::string_view name, FieldKind kind, std::string takes, std::string about, Setting<T>& to,
-             std::string_view rival = {}) {
-    Field field{.path = prefix_ + std::string(name),
-                .kind = kind,
-                .takes = std::move(takes),
-                .about = std::move(about),
-                .rival = rival.empty() ? "" : prefix_ + std::string(rival),
-                .origin = &to.origin};
-    field.reset = [&to, initial = to.value] {
-      to.value = initial;
-      to.origin = {};
-    };
-    return fields_.emplace_back(std::move(field));
-  }
-
-  std::string prefix_;
-  std::vector<Field> fields_;
-};
 
 void describe_pool(FieldList& list, PoolLimits& pool) {
   constexpr milliseconds off{0};
@@ -355,6 +69,12 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.list("hosts", database.hosts, list_host, 1, "a list of hosts",
             "Several hosts of one cluster, tried in order; each may carry its own port.", "host");
   list.number("port", database.port, 1, 65'535, "The port of every host that carries none.");
+  list.choice("target_session_attrs", database.target, session_targets,
+              "Which of the hosts will do; provisioning needs one that takes writes.");
+  list.choice("load_balance", database.load_balance, host_orders,
+              "disable: the first of the hosts that will do; random: the one with the fewest of our connections.");
+  list.duration("role_recheck", database.role_recheck, shortest,
+                "How long it is believed that a host is a primary or a standby.");
   list.text("user", database.user, database_name,
             "The administrator: a superuser, or one with CREATEROLE and CREATEDB.");
   list.secret("password", database.password, "Its password; without one none is sent.");
@@ -485,6 +205,7 @@ std::vector<Field> fields_of(Settings& settings) {
                 "How often the inside of each database is looked at although nothing has changed, jittered; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
   list.leave();
+  describe_provisioning(list, settings);
   list.enter("state");
   list.path("directory", settings.state.directory, file_name, "Where the daemon keeps its files.");
   list.leave();

@@ -30,6 +30,9 @@ pg::PoolConfig pool_config(const Settings& settings, std::string_view name) {
   const PoolLimits& pool = database.pool;
   return {.name = std::string(name),
           .server = {.hosts = hosts_of(database),
+                     .target = *database.target,
+                     .host_order = *database.load_balance,
+                     .role_recheck = *database.role_recheck,
                      .user = *database.user,
                      .database = name == "main" ? *settings.control.database : *database.database,
                      .password = password_of(database.password),
