@@ -50,6 +50,7 @@ Task<Result<ProjectsRead>> read_projects(git::Mirror* mirror, provision::Project
   std::set<std::string> rejected;
   for (auto& file : snapshot->rejected) {
     rejected.insert(file.path);
+    projects->reject(file.path, file.blob, snapshot->commit, file.error);
     read.rejected.push_back(std::move(file.error));
   }
   for (std::size_t from = 0; from < snapshot->files.size();) {
@@ -59,6 +60,7 @@ Task<Result<ProjectsRead>> read_projects(git::Mirror* mirror, provision::Project
     for (std::size_t i = 0; i < batch.size(); ++i) {
       read.blobs[batch[i].path] = batch[i].blob;
       if (auto unusable = git::unusable_content(batch[i].path, (*contents)[i])) {
+        projects->reject(batch[i].path, batch[i].blob, snapshot->commit, *unusable);
         read.rejected.push_back(std::move(*unusable));
       } else {
         projects->replace(batch[i].path, batch[i].blob, snapshot->commit, (*contents)[i]);

@@ -36,7 +36,13 @@ store::Cause cause_of(const std::string& commit) {
 
 bool went_well(DeploymentOutcome outcome) {
   return outcome == DeploymentOutcome::created || outcome == DeploymentOutcome::changed ||
-         outcome == DeploymentOutcome::unchanged || outcome == DeploymentOutcome::kept;
+         outcome == DeploymentOutcome::unchanged || outcome == DeploymentOutcome::kept ||
+         outcome == DeploymentOutcome::disabled || outcome == DeploymentOutcome::removed;
+}
+
+bool declared_and_well(DeploymentOutcome outcome) {
+  return outcome == DeploymentOutcome::created || outcome == DeploymentOutcome::changed ||
+         outcome == DeploymentOutcome::unchanged;
 }
 
 // A refusal waits for a person, who changes a file; everything else may go better the next time.
@@ -195,8 +201,7 @@ Task<bool> Reconciler::pass() {
 
 void Reconciler::note(const provision::DeploymentReport& row) {
   auto& status = deployments_[row.title()];
-  const std::string state(went_well(row.outcome) && row.outcome != DeploymentOutcome::kept ? "ready"
-                                                                                           : to_string(row.outcome));
+  const std::string state(declared_and_well(row.outcome) ? "ready" : to_string(row.outcome));
   const std::string error = row.error ? row.error->to_string() : "";
   const bool moved = status.state != state || status.last_error != error;
   if (moved || row.outcome == DeploymentOutcome::changed) {
@@ -275,7 +280,7 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes
       services_->projects().remove(change.path);
       files_.erase(change.path);
       gone.push_back(change.path);
-      log_.info(change.path, "is gone from the repository; what it declared is kept");
+      log_.info(change.path, "is gone from the repository; what it declared is disabled, and removed after its grace");
       continue;
     }
     auto& state = files_[change.path];
@@ -286,7 +291,10 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes
     if (seen) continue;
     for (const auto& problem : problems) log_.warn("projects", problem.to_string());
   }
-  for (const auto& file : changes.rejected) log_.warn("projects", file.error.to_string());
+  for (const auto& file : changes.rejected) {
+    log_.warn("projects", file.error.to_string());
+    services_->projects().reject(file.path, file.blob, changes.commit, file.error);
+  }
   const auto ticket = ++asked_;
   wake();
   while (answered_ < ticket) {

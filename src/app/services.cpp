@@ -46,6 +46,19 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;
   manager.deep_interval = *settings.provision.deep_interval;
+  using std::chrono::duration_cast;
+  using std::chrono::seconds;
+  manager.rotation = {.overlap = duration_cast<seconds>(*settings.rotation.overlap),
+                      .grace = duration_cast<seconds>(*settings.rotation.grace),
+                      .interval = duration_cast<seconds>(*settings.rotation.interval)};
+  for (std::size_t i = 0; i < manager.drift.of.size(); ++i) manager.drift.of[i] = *settings.drift.policies[i];
+  const auto& removal = settings.removal;
+  manager.removal = {.keep = *removal.by_default == RemovalDefault::keep,
+                     .grace = duration_cast<seconds>(*removal.grace),
+                     .most = *removal.most,
+                     .most_percent = *removal.most_percent};
+  manager.dump = {
+      .directory = *removal.dump_directory, .program = *removal.pg_dump, .deadline = *removal.dump_deadline};
   return manager;
 }
 

@@ -5,6 +5,7 @@
 /// Plain values with their defaults; no I/O here. `settings_loader.hpp` fills them, `settings_fields.hpp` lists every
 /// field with its documentation, `settings_rooms.hpp` turns them into the plain settings that each room takes.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "base/result.hpp"
 #include "base/secret_string.hpp"
 #include "pg/settings.hpp"
+#include "provision/drift.hpp"
 
 namespace opi::app {
 
@@ -174,6 +176,36 @@ struct ProvisionSettings {
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};          ///< of one deployment's flow
 };
 
+/// Passwords of deployments.
+struct RotationSettings {
+  Setting<std::chrono::milliseconds> overlap{std::chrono::hours{24}};
+  Setting<std::chrono::milliseconds> grace{std::chrono::hours{24}};
+  Setting<std::chrono::milliseconds> interval{};  ///< 0: on demand only
+};
+
+enum class RemovalDefault { remove, keep };
+
+/// What is done about differences that somebody made, by provision::DriftField.
+struct DriftSettings {
+  std::array<Setting<provision::DriftPolicy>, provision::drift_field_count> policies{};
+
+  DriftSettings() {
+    const provision::DriftPolicies usual;
+    for (std::size_t i = 0; i < policies.size(); ++i) policies[i].value = usual.of[i];
+  }
+};
+
+/// Deployments that no project file declares any more.
+struct RemovalSettings {
+  Setting<RemovalDefault> by_default{RemovalDefault::remove};
+  Setting<std::chrono::milliseconds> grace{std::chrono::hours{24 * 30}};
+  Setting<std::uint32_t> most{10};
+  Setting<std::uint32_t> most_percent{25};
+  Setting<std::string> dump_directory{};  ///< empty: no last dump is made
+  Setting<std::string> pg_dump{"pg_dump"};
+  Setting<std::chrono::milliseconds> dump_deadline{std::chrono::hours{1}};
+};
+
 struct PrivatePostgresSetting {
   Setting<std::string> directory{};  ///< empty: somebody else runs the server of `main`
 };
@@ -197,6 +229,9 @@ struct Settings {
   HttpSettings http{};
   ProbeSettings probes{};
   ProvisionSettings provision{};
+  RotationSettings rotation{};
+  RemovalSettings removal{};
+  DriftSettings drift{};
   StateSettings state{};
 };
 

@@ -16,6 +16,10 @@ enum class Command {
   demo,
   plan,
   apply,
+  rotate,
+  removals,
+  removals_confirm,
+  removals_keep,
   credentials,
   psql,
   validate,
@@ -41,6 +45,8 @@ struct Arguments {
   std::string deployment = {};  ///< empty: all of the project
   std::string format = {};      ///< credentials: uri, env or json
   bool json = false;
+  bool immediately = false;            ///< rotate
+  bool now = false;                    ///< removals confirm
   bool once = false;                   ///< demo
   std::string directory = ".opi";      ///< demo
   std::string examples = {};           ///< demo

@@ -4,6 +4,8 @@
 #include "cli/arguments.hpp"
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
+#include "cli/removals.hpp"
+#include "cli/rotate.hpp"
 #include "cli/schema.hpp"
 #include "cli/secrets.hpp"
 #include "cli/serve.hpp"
@@ -21,6 +23,10 @@ int run(const Arguments& arguments) {
     case Command::demo: return opi::cli::run_demo(arguments, environment);
     case Command::plan: return opi::cli::run_plan(arguments, environment);
     case Command::apply: return opi::cli::run_apply(arguments, environment);
+    case Command::rotate: return opi::cli::run_rotate(arguments, environment);
+    case Command::removals:
+    case Command::removals_confirm:
+    case Command::removals_keep: return opi::cli::run_removals(arguments, environment);
     case Command::credentials: return opi::cli::run_credentials(arguments, environment);
     case Command::psql: return opi::cli::run_psql_command(arguments, environment);
     case Command::validate:

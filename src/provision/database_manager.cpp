@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <set>
 #include <utility>
 
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "provision/manager_parts.hpp"
 #include "provision/observe.hpp"
+#include "provision/sessions.hpp"
 
 namespace opi::provision {
 namespace {
@@ -36,6 +37,9 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
                           .database = plan.database,
                           .pool = plan.pool};
   report.notes = plan.notes;
+  for (const auto& drift : plan.drifts) {
+    if (drift.policy == DriftPolicy::warn) report.notes.push_back(drift.detail);
+  }
   if (plan.refusal) {
     report.outcome = DeploymentOutcome::refused;
     report.error = plan.refusal;
@@ -44,6 +48,10 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
     report.error = plan.waiting;
   }
   return report;
+}
+
+bool rotates(const DeploymentPlan& plan) {
+  return std::ranges::any_of(plan.actions, [](const Action& one) { return one.kind == ActionKind::rotate_login; });
 }
 
 constexpr std::chrono::seconds flow_grace{5};  ///< what waits within a flow has the flow's own deadline and says more
@@ -70,35 +78,6 @@ DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
 
 }  // namespace
 
-/// What one look at everything found.
-struct DatabaseManager::Estate {
-  std::vector<DesiredDeployment> desired;
-  store::Inventory inventory;
-  std::map<std::string, Result<ObservedServer>, std::less<>> servers;  ///< by pool
-
-  const ObservedServer* server(std::string_view pool) const {
-    const auto found = servers.find(pool);
-    return found == servers.end() || !found->second ? nullptr : &*found->second;
-  }
-};
-
-/// Flows that are still to be run, shared by the workers of one pass.
-struct DatabaseManager::Work {
-  explicit Work(const asio::any_io_executor& executor) : ended(executor, SteadyTime::max()) {}
-
-  struct Item {
-    DesiredDeployment desired;
-    bool look_deep = false;
-  };
-  std::vector<Item> queue;
-  std::size_t next = 0;
-  std::size_t workers = 0;
-  store::Cause cause;
-  Progress progress;
-  std::vector<DeploymentReport> reports;
-  asio::steady_timer ended;  ///< cancelled when the last worker ends
-};
-
 DatabaseManager::DatabaseManager(ProjectManager& projects, pg::DatabasePool& main, ManagerSettings settings,
                                  ManagerTools tools)
     : projects_(projects), main_(main), settings_(std::move(settings)), tools_(std::move(tools)) {}
@@ -110,21 +89,42 @@ std::vector<DesiredDeployment> DatabaseManager::desired(const Selection& selecti
   return all;
 }
 
+/// Logins whose overlap is over: how long they go on depends on their sessions.
+std::vector<std::string> DatabaseManager::ending_logins(const Estate& estate, std::string_view pool) {
+  std::vector<std::string> logins;
+  for (const auto& one : estate.desired) {
+    const auto* known = one.pool == pool ? estate.inventory.find(one.project, one.deployment) : nullptr;
+    const auto* replaced = known == nullptr ? nullptr : replaced_login(*known);
+    if (replaced != nullptr && replaced->overlap_over) logins.push_back(replaced->login);
+  }
+  for (const auto* gone : estate.undeclared(pool)) {
+    for (auto& role : roles_of(gone->deployment.base_name)) logins.push_back(std::move(role));
+  }
+  return logins;
+}
+
 Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, pg::Connection* connection) {
   std::vector<std::string> names;
   for (const auto& one : estate->desired) {
     if (one.pool != pool || one.refusal) continue;
     names.insert(names.end(), {one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
   }
+  for (const auto* gone : estate->undeclared(pool)) {
+    for (auto& role : roles_of(gone->deployment.base_name)) names.push_back(std::move(role));
+    names.push_back(gone->deployment.database_name);
+  }
   auto observed = co_await observe_server(connection, std::move(names));
   if (!observed) co_return failure(std::move(observed.error()));
+  auto sessions = co_await count_sessions(connection, ending_logins(*estate, pool));
+  if (!sessions) co_return failure(std::move(sessions.error()));
+  observed->sessions = *std::move(sessions);
   estate->servers.insert_or_assign(std::move(pool), std::move(observed));
   co_return Result<>{};
 }
 
 /// The inventory and each server once, without locks.
-Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted) {
-  Estate estate{.desired = std::move(wanted)};
+Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted, bool whole) {
+  Estate estate{.desired = std::move(wanted), .whole = whole};
   auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "observe main"});
   if (!lease) co_return failure(lease.error().to_error());
   auto* connection = &**lease;
@@ -145,6 +145,9 @@ Task<> DatabaseManager::observe_further(Estate* estate) {
   std::set<std::string> pools;
   for (const auto& one : estate->desired) {
     if (one.pool != "main" && !one.refusal) pools.insert(one.pool);
+  }
+  for (const auto& server : estate->inventory.servers) {
+    if (server.pool != "main" && !estate->undeclared(server.pool).empty()) pools.insert(server.pool);
   }
   for (const auto& name : pools) {
     auto found = tools_.pools == nullptr ? failure(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name))
@@ -215,11 +218,13 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
                   .server = server == nullptr ? nothing : *server,
                   .known = estate.inventory.find(wanted.project, wanted.deployment),
                   .inside = inside};
+  input.policies = &settings_.drift;
+  input.rotate = rotation_is_due(settings_.rotation, input.known, SystemClock().wall());
   if (found != estate.inventory.servers.end()) input.server_id = found->id;
   return plan_deployment(input);
 }
 
-Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool with_kept) {
+Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look) {
   Plan plan;
   plan.deployments.reserve(estate->desired.size());
   for (const auto& wanted : estate->desired) {
@@ -228,18 +233,14 @@ Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool 
       inside = co_await look_inside(estate, &wanted);
     plan.deployments.push_back(plan_one(*estate, wanted, inside ? &*inside : nullptr));
   }
-  if (with_kept) {
-    std::vector<std::string> broken;
-    for (const auto& file : projects_.errors()) broken.push_back(file.source.file);
-    plan.kept = kept_deployments(estate->desired, estate->inventory, broken);
-  }
+  plan_removals(*estate, plan);
   co_return plan;
 }
 
 Task<Result<Plan>> DatabaseManager::plan(Selection selection) {
-  auto estate = co_await observe(desired(selection));
+  auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("plan"));
-  co_return co_await plan_estate(&*estate, true, selection.everything());
+  co_return co_await plan_estate(&*estate, true);
 }
 
 FlowTools DatabaseManager::flow_tools() {
@@ -252,16 +253,18 @@ FlowTools DatabaseManager::flow_tools() {
           .cluster = settings_.rules.cluster,
           .repository = settings_.repository,
           .log = tools_.log,
-          .on_step = tools_.on_step};
+          .on_step = tools_.on_step,
+          .rotation = settings_.rotation,
+          .drift = settings_.drift};
 }
 
 /// A flow's deadline holds also when a server stops answering in the middle: the flow is told, and ends.
-Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, bool look_deep) {
+Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, FlowOrder order) {
   const auto tools = flow_tools();
   const auto deadline = now() + settings_.deadline;
   std::string broken;
   try {
-    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, look_deep);
+    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, std::move(order));
     auto report = co_await aio::with_deadline(bounded(&flow), deadline + flow_grace,
                                               fmt::format("{}: not done within its deadline", wanted.title()));
     if (report) co_return *std::move(report);
@@ -277,7 +280,8 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
 Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
     auto item = std::move(work->queue[work->next++]);
-    auto report = co_await run_flow(std::move(item.desired), work->cause, item.look_deep);
+    auto report = item.removal ? co_await run_removal(*std::move(item.removal), work->cause)
+                               : co_await run_flow(std::move(item.desired), work->cause, item.order);
     if (report.error)
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
@@ -313,7 +317,7 @@ Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan*
       continue;
     const auto& record = known->deployment;
     if (record.blob_id == wanted.source.blob && record.file == wanted.source.file &&
-        record.namespace_ == wanted.namespace_)
+        record.namespace_ == wanted.namespace_ && record.deletion == wanted.deletion && !record.removal_confirmed)
       continue;
     store::Declaration one{
         .key = record.key, .cluster = record.cluster, .server_id = record.server_id, .base_name = record.base_name};
@@ -322,6 +326,7 @@ Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan*
     one.file = wanted.source.file;
     one.blob_id = wanted.source.blob;
     one.commit_id = wanted.source.commit;
+    one.deletion = wanted.deletion;
     declarations.push_back(std::move(one));
   }
   if (declarations.empty()) co_return Result<>{};
@@ -334,10 +339,12 @@ Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan*
 
 Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress) {
   const auto began = now();
-  auto estate = co_await observe(desired(selection));
+  auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
-  auto plan = co_await plan_estate(&*estate, false, selection.everything());
+  auto plan = co_await plan_estate(&*estate, false);
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
+  auto noted = co_await record_drift(&*estate, &*plan);
+  if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -348,7 +355,9 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     const auto& wanted = estate->desired[i];
     const bool deep = deep_look_is_due(estate->inventory.find(wanted.project, wanted.deployment));
     if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record || deep)) {
-      work->queue.push_back({wanted, deep});
+      FlowOrder order{.look_deep = deep};
+      if (rotates(planned)) order.rotation = RotationPace::seamless;
+      work->queue.push_back({wanted, std::move(order)});
       continue;
     }
     auto settled = report_of(planned);
@@ -357,26 +366,21 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     if (progress) progress(settled);
     report.deployments.push_back(std::move(settled));
   }
+  queue_removals(*estate, *work, report);
   co_await run_flows(work);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)
     tools_.log.warn("sources", "the versions in force could not be recorded", {{"cause", updated.error().to_string()}});
-  for (const auto& kept : plan->kept) {
-    DeploymentReport one{.project = kept.project,
-                         .deployment = kept.deployment,
-                         .namespace_ = kept.namespace_,
-                         .database = kept.database,
-                         .pool = kept.pool,
-                         .outcome = DeploymentOutcome::kept};
-    one.notes = {kept.reason};
-    report.deployments.push_back(std::move(one));
-  }
-  std::ranges::sort(report.deployments, [](const auto& a, const auto& b) {
-    return std::tie(a.project, a.deployment, a.file) < std::tie(b.project, b.deployment, b.file);
-  });
+  sort_rows(report);
   report.duration = since(began);
   co_return report;
+}
+
+Error DatabaseManager::nothing_selected(const Selection& selection) const {
+  const auto name = selection.deployment.empty() ? selection.project : selection.project + "/" + selection.deployment;
+  return Error(ErrorKind::not_found,
+               fmt::format("{}: no such deployment with a database in cluster \"{}\"", name, settings_.rules.cluster));
 }
 
 Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(std::string project,
@@ -384,9 +388,7 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
                                                                                 store::Cause cause) {
   auto wanted = desired({.project = project, .deployment = deployment});
   if (wanted.empty()) {
-    co_return failure(
-        Error(ErrorKind::not_found, fmt::format("{}/{}: no such deployment with a database in cluster \"{}\"", project,
-                                                deployment, settings_.rules.cluster)));
+    co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
   co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
 }

@@ -13,6 +13,7 @@
 #include "provision/batch.hpp"
 #include "provision/login_check.hpp"
 #include "provision/observe.hpp"
+#include "provision/sessions.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
@@ -34,7 +35,8 @@ std::chrono::microseconds since(SteadyTime began) {
 /// The server cannot be had now; nobody has to do anything about the deployment.
 bool only_waits(const Error& error) {
   return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timed_out ||
-         error.kind == ErrorKind::exhausted || error.kind == ErrorKind::closed;
+         error.kind == ErrorKind::exhausted || error.kind == ErrorKind::closed ||
+         (error.kind == ErrorKind::conflict && error.handling() == Handling::wait);
 }
 
 std::vector<std::string> names_of(const DesiredDeployment& desired) {
@@ -45,15 +47,19 @@ std::vector<std::string> names_of(const DesiredDeployment& desired) {
 }  // namespace
 
 DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause,
-                               SteadyTime deadline, bool look_deep)
+                               SteadyTime deadline, FlowOrder order)
     : tools_(tools),
       desired_(std::move(desired)),
       cause_(std::move(cause)),
       deadline_(deadline),
-      look_deep_(look_deep) {}
+      order_(std::move(order)) {}
 
 PlanInput DeploymentFlow::input() const {
-  return {.desired = desired_, .server = observed_, .known = known_ ? &*known_ : nullptr, .server_id = server_id_};
+  return {.desired = desired_,
+          .server = observed_,
+          .known = known_ ? &*known_ : nullptr,
+          .server_id = server_id_,
+          .policies = &tools_->drift};
 }
 pg::DatabasePool& DeploymentFlow::pool() const {
   return *pool_;
@@ -80,6 +86,9 @@ std::string DeploymentFlow::session_settings() const {
 }
 
 bool DeploymentFlow::refused(DeploymentPlan plan) {
+  for (const auto& drift : plan.drifts) {
+    if (drift.policy == DriftPolicy::warn) plan.notes.push_back(drift.detail);
+  }
   for (auto& note : plan.notes) {
     if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(std::move(note));
   }
@@ -88,7 +97,7 @@ bool DeploymentFlow::refused(DeploymentPlan plan) {
 }
 
 void DeploymentFlow::note_history(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began) {
-  const StatementContext context{.facts = observed_.facts, .desired = desired_, .stamp = "…", .verifier = "***"};
+  const StatementContext context{.facts = observed_.facts, .desired = desired_, .stamp = "…"};
   for (const auto& action : actions) {
     store::HistoryEvent event{
         .at = SystemClock().wall(), .project = desired_.project, .deployment = desired_.deployment};
@@ -188,8 +197,14 @@ Task<Result<std::int64_t>> DeploymentFlow::server_id(pg::Connection* main, pg::C
   co_return record->id;
 }
 
-/// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
 Task<Result<>> DeploymentFlow::work() {
+  auto outcome = co_await settle();
+  if (!outcome || refusal_ || !order_.rotation) co_return outcome;
+  co_return co_await rotate(*order_.rotation);
+}
+
+/// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
+Task<Result<>> DeploymentFlow::settle() {
   Backoff backoff(moved_limits, static_cast<std::uint64_t>(now().time_since_epoch().count()) ^
                                     std::hash<std::string>{}(desired_.title()));
   for (std::uint32_t tried = 1;; ++tried) {
@@ -207,12 +222,13 @@ Task<Result<>> DeploymentFlow::attempt() {
   auto looked = co_await look();
   if (!looked) co_return looked;
   const auto preview = plan_deployment(input());
-  const bool nothing = preview.actions.empty() && !preview.to_record && !look_deep_;
+  const bool nothing = preview.actions.empty() && !preview.to_record && !order_.look_deep;
   if (refused(preview) || nothing) co_return Result<>{};
-  first_time_ = preview.first_time;
+  first_time_ = first_time_ || preview.first_time;
   using Part = Task<Result<>> (DeploymentFlow::*)();
-  for (const Part part : {&DeploymentFlow::journal, &DeploymentFlow::do_server_part, &DeploymentFlow::do_inside_part,
-                          &DeploymentFlow::do_login_part, &DeploymentFlow::prove, &DeploymentFlow::record}) {
+  for (const Part part :
+       {&DeploymentFlow::journal, &DeploymentFlow::do_server_part, &DeploymentFlow::do_inside_part,
+        &DeploymentFlow::do_login_part, &DeploymentFlow::prove, &DeploymentFlow::record, &DeploymentFlow::do_endings}) {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
   }
@@ -229,32 +245,36 @@ Task<Result<>> DeploymentFlow::look() {
     co_return failure(std::move(found.error()).while_doing(desired_.title()));
   if (found) {
     known_ = store::InventoryEntry{.deployment = *std::move(found)};
-    auto credentials = co_await look_at_credentials();
-    if (!credentials) co_return failure(std::move(credentials.error()).while_doing(desired_.title()));
+    auto logins = co_await look_at_logins();
+    if (!logins) co_return failure(std::move(logins.error()).while_doing(desired_.title()));
   }
   auto observed = co_await observe_server(server(), names_of(desired_));
   if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
   observed_ = *std::move(observed);
+  const auto* replaced = known_ ? replaced_login(*known_) : nullptr;
+  if (replaced == nullptr || !replaced->overlap_over) co_return Result<>{};
+  auto sessions = co_await count_sessions(server(), {replaced->login});
+  if (!sessions) co_return failure(std::move(sessions.error()).while_doing(desired_.title()));
+  observed_.sessions = *std::move(sessions);
   co_return Result<>{};
 }
 
-Task<Result<bool>> DeploymentFlow::look_at_credentials() {
-  for (const auto slot : {store::LoginSlot::a, store::LoginSlot::b}) {
-    auto current = co_await store::current_credential(control(), known_->deployment.id, slot);
-    if (!current) co_return failure(std::move(current.error()));
-    if (!*current) continue;
-    const auto& credential = **current;
-    known_->credentials.push_back({.id = credential.id,
-                                   .slot = slot,
-                                   .login = credential.login.login,
-                                   .generation = credential.generation,
-                                   .state = credential.state,
-                                   .verifier = credential.verifier,
-                                   .created_at = credential.created_at,
-                                   .published_at = credential.published_at});
-    if (slot == store::LoginSlot::a) credential_ = *std::move(*current);
-  }
-  co_return true;
+Task<Result<>> DeploymentFlow::look_at_logins() {
+  auto logins = co_await store::login_summaries(control(), known_->deployment.id);
+  if (!logins) co_return failure(std::move(logins.error()));
+  known_->credentials = *std::move(logins);
+  const auto* current = current_login(*known_);
+  if (current == nullptr) co_return Result<>{};
+  auto credential = co_await store::find_credential(control(), current->id);
+  if (!credential) co_return failure(std::move(credential.error()));
+  credential_ = *std::move(credential);
+  co_return Result<>{};
+}
+
+std::map<std::string, std::string, std::less<>> DeploymentFlow::verifiers() const {
+  std::map<std::string, std::string, std::less<>> all;
+  for (const auto& one : known_->credentials) all.emplace(one.login, one.verifier);
+  return all;
 }
 
 /// The declaration and the credential are durable before any SQL is run for them.
@@ -268,6 +288,7 @@ Task<Result<>> DeploymentFlow::journal() {
   declaration.file = desired_.source.file;
   declaration.blob_id = desired_.source.blob;
   declaration.commit_id = desired_.source.commit;
+  declaration.deletion = desired_.deletion;
   auto declared = co_await store::declare_deployment(control(), std::move(declaration));
   if (!declared) {
     if (declared.error().kind != ErrorKind::conflict)
@@ -300,10 +321,8 @@ Task<Result<>> DeploymentFlow::journal() {
 
 Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
   const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
-  const StatementContext context{.facts = observed_.facts,
-                                 .desired = desired_,
-                                 .stamp = stamp.to_comment(),
-                                 .verifier = credential_ ? credential_->verifier : ""};
+  const StatementContext context{
+      .facts = observed_.facts, .desired = desired_, .stamp = stamp.to_comment(), .verifiers = verifiers()};
   co_return co_await begin_batch(connection, session_settings() + batch_text(actions, context));
 }
 
@@ -327,7 +346,8 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
     done = co_await check_closed_to_public();
     if (!done) co_await rollback_batch(connection);
   }
-  static constexpr std::string_view names[] = {"roles", "database created", "database", "inside", "logins", "verified"};
+  static constexpr std::string_view names[] = {"roles",  "database created", "database", "inside",
+                                               "logins", "verified",         "rotation", "disabled"};
   if (done) done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
   note_history(actions, done, began);
   if (done) actions_done_ += actions.size();
@@ -378,7 +398,7 @@ Task<Result<>> DeploymentFlow::do_inside_part() {
   const auto* database = observed_.database(desired_.names.base);
   const bool fresh = database == nullptr || (!database->allow_connections && first_time_);
   const bool enterable = database != nullptr && database->allow_connections;
-  const bool look = needs_inside_look(desired_, observed_, &*known_) || (look_deep_ && enterable);
+  const bool look = needs_inside_look(desired_, observed_, &*known_) || (order_.look_deep && enterable);
   if (!fresh && !look) co_return Result<>{};
   auto settings = pool().config().server;
   settings.database = desired_.names.base;
@@ -399,6 +419,8 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   DeploymentPlan plan{.first_time = first_time_};
   plan_inside_part(input(), *observed, plan);
   const auto actions = plan.actions;
+  auto noted = co_await record_inside_drift(plan.drifts);
+  if (!noted) co_return noted;
   static_cast<void>(refused(std::move(plan)));  // for its notes
   if (actions.empty()) co_return Result<>{};
   const auto began = now();
@@ -411,6 +433,14 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   note_history(actions, done, began);
   if (done) actions_done_ += actions.size();
   co_return done;
+}
+
+Task<Result<>> DeploymentFlow::record_inside_drift(std::vector<Drift> drifts) {
+  auto change = drift_change(*known_, drifts, true);
+  if (change.empty()) co_return Result<>{};
+  std::vector<store::DriftChange> one;
+  one.push_back(std::move(change));
+  co_return co_await store::change_drift(control(), std::move(one));
 }
 
 /// Read back in the same transaction: nothing is left to do, or nothing of it happens.

@@ -18,6 +18,8 @@
 #include "provision/deployment_report.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
+#include "provision/rotation.hpp"
+#include "provision/statements.hpp"
 #include "secrets/platform_key.hpp"
 #include "store/catalogue_locks.hpp"
 #include "store/credential_journal.hpp"
@@ -42,6 +44,14 @@ struct FlowTools {
   std::string repository;
   Logger log;
   StepHook on_step = {};
+  RotationRules rotation = {};
+  DriftPolicies drift = {};
+};
+
+/// How one deployment is to be worked on.
+struct FlowOrder {
+  bool look_deep = false;                     ///< the inside of the database is looked at though nothing asks for it
+  std::optional<RotationPace> rotation = {};  ///< the other login takes over, with a new password
 };
 
 /// One deployment, once.
@@ -52,9 +62,8 @@ struct FlowTools {
 /// it at the next suspension; what was done is continued by the next flow. Threading: one executor.
 class DeploymentFlow {
  public:
-  /// `look_deep`: the inside of the database is looked at though nothing asks for it.
   DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause, SteadyTime deadline,
-                 bool look_deep = false);
+                 FlowOrder order = {});
 
   /// Call once. Failures are in the report; exceptions are those of the step hook and of broken invariants.
   Task<DeploymentReport> run();
@@ -63,18 +72,26 @@ class DeploymentFlow {
   Task<Result<>> take_leases();
   Task<Result<std::int64_t>> server_id(pg::Connection* main, pg::Connection* server);
   Task<Result<>> work();
+  Task<Result<>> settle();
   Task<Result<>> attempt();
   Task<Result<>> look();
-  Task<Result<bool>> look_at_credentials();
+  Task<Result<>> look_at_logins();
+  Task<Result<>> rotate(RotationPace pace);
+  Task<Result<>> make_way(RotationPace pace);
+  Task<Result<>> end_now();
   Task<Result<>> journal();
   Task<Result<>> do_server_part();
   Task<Result<>> do_inside_part();
   Task<Result<>> do_inside_batch(pg::Connection* inside);
+  Task<Result<>> record_inside_drift(std::vector<Drift> drifts);
   Task<Result<>> check_inside(pg::Connection* inside);
   Task<Result<>> do_login_part();
   Task<Result<>> prove();
   Task<Result<>> set_journaled_password();
   Task<Result<>> record();
+  Task<Result<>> publish();
+  Task<Result<>> do_endings();
+  Task<Result<>> end_login(store::CredentialSummary ending, std::vector<Action> actions);
   Task<> finish(Result<>* outcome);
   Task<> write_down(Result<>* outcome);
 
@@ -85,6 +102,7 @@ class DeploymentFlow {
   Task<Result<>> create_database(std::vector<Action> actions);
 
   PlanInput input() const;
+  std::map<std::string, std::string, std::less<>> verifiers() const;
   pg::DatabasePool& pool() const;
   pg::Connection* control() const;
   pg::Connection* server() const;
@@ -98,7 +116,7 @@ class DeploymentFlow {
   DesiredDeployment desired_;
   store::Cause cause_;
   SteadyTime deadline_;
-  bool look_deep_;
+  FlowOrder order_;
 
   pg::DatabasePool* pool_ = nullptr;
   std::optional<store::LockedLease> control_;
@@ -109,7 +127,7 @@ class DeploymentFlow {
 
   ObservedServer observed_;
   std::optional<store::InventoryEntry> known_;
-  std::optional<store::Credential> credential_;  ///< of login a
+  std::optional<store::Credential> credential_;  ///< the one that is coming in, else the published one
   bool looked_inside_ = false;
   bool first_time_ = false;
   std::vector<store::HistoryEvent> history_;

@@ -92,6 +92,7 @@ DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deplo
   if (!wanted.place.known()) wanted.place.file = from.source.file;
   if (declared.database.pool) wanted.pool = declared.database.pool->value;
   wanted.connection_limit = declared.database.connection_limit.value_or(unlimited_connections);
+  if (declared.database.deletion) wanted.deletion = declared.database.deletion->value;
   wanted.cloned = deployment.clone_from.has_value();
   auto name = project::namespace_name(
       rules.namespace_prefix, deployment.namespace_.value.empty() ? declared.name.value : deployment.namespace_.value);

@@ -59,6 +59,7 @@ struct DesiredDeployment {
   std::int64_t connection_limit = unlimited_connections;
   std::vector<std::string> schemas = {};     ///< in the order of search_path; the default one first
   std::vector<std::string> extensions = {};  ///< sorted, each once
+  std::string deletion = {};                 ///< "keep" or "remove"; empty: as the operator decides
   bool cloned = false;                       ///< `clone-from` is declared
   SourceRef source = {};
   Place place = {};

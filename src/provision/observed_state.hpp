@@ -68,6 +68,8 @@ struct ObservedServer {
   std::unordered_map<std::string, ObservedDatabase> databases;
   /// Members of our roles that are not our roles themselves, the admin among them.
   std::vector<Membership> foreign_memberships = {};
+  /// Sessions of logins, as far as they were counted.
+  std::unordered_map<std::string, std::int64_t> sessions = {};
 
   const ObservedRole* role(const std::string& name) const {
     const auto found = roles.find(name);

@@ -3,34 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
-#include "provision/sha256.hpp"
+#include "provision/plan_parts.hpp"
+#include "provision/rotation.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
 namespace {
 
 using Known = store::InventoryEntry;
-
-bool finished_before(const Known* known) {
-  return known != nullptr && known->deployment.ready_at.has_value();
-}
-
-bool inputs_changed(const PlanInput& input) {
-  return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
-}
-
-/// Something that must be there is not: it is new, or somebody took it away.
-Sign missing(const PlanInput& input) {
-  return finished_before(input.known) ? Sign::drift : Sign::create;
-}
-/// Something is otherwise than declared: because the declaration changed, or because somebody changed it.
-Sign different(const PlanInput& input) {
-  if (!finished_before(input.known)) return Sign::create;
-  return inputs_changed(input) ? Sign::change : Sign::drift;
-}
 
 Error not_ours(const PlanInput& input, std::string_view what, const std::string& name, std::string why) {
   return Error(ErrorKind::conflict,
@@ -101,38 +83,36 @@ std::optional<Error> refusal_of(const PlanInput& input) {
   return std::nullopt;
 }
 
-class Planner {
- public:
-  Planner(const PlanInput& input, DeploymentPlan& plan) : input_(input), plan_(plan) {}
+std::string limit_text(std::int64_t limit) {
+  return limit < 0 ? "none" : std::to_string(limit);
+}
 
-  void roles();
-  void database();
-
-  void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject,
-           std::string value = {}) {
-    plan_.actions.push_back(
-        {kind, sign, std::move(object), std::move(name), std::move(detail), std::move(subject), std::move(value)});
+void note_foreign_members(const PlanInput& input, Planner& planner) {
+  const auto& names = input.desired.names;
+  for (const auto& one : input.server.foreign_memberships) {
+    if (one.member == input.server.facts.admin) continue;
+    for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
+      if (one.role == *name)
+        planner.notice(DriftField::foreign_members, one.role,
+                       fmt::format("role {} was made a member of {} by somebody; left so", one.member, one.role),
+                       false);
+    }
   }
-  /// Attributes that none of our roles may have, and NOLOGIN where it must not log in.
-  void restrict(const ObservedRole& role, bool may_login);
-  void stamp(const ObservedRole& role);
+}
 
- private:
-  void admin_membership();
-  void new_database();
-  void privileges(const ObservedDatabase& database);
-  void grant_connect(const std::string& database, const std::string& role, Sign sign) {
-    add(ActionKind::grant_connect, sign, "grant", "database " + database, "CONNECT to " + role, database, role);
-  }
-  /// An admin that inherits nothing may become the owner, but not enter as it.
-  bool admin_needs_connect() const {
-    const auto& facts = input_.server.facts;
-    return !facts.superuser && !facts.inherit && facts.version < 160000;
-  }
+DeploymentPlan headed(const PlanInput& input) {
+  const auto& desired = input.desired;
+  DeploymentPlan plan{.project = desired.project,
+                      .deployment = desired.deployment,
+                      .namespace_ = desired.namespace_,
+                      .database = desired.names.base,
+                      .pool = desired.pool,
+                      .server_version = input.server.facts.version_text};
+  plan.first_time = !finished_before(input.known);
+  return plan;
+}
 
-  const PlanInput& input_;
-  DeploymentPlan& plan_;
-};
+}  // namespace
 
 void Planner::restrict(const ObservedRole& role, bool may_login) {
   std::string wrong;
@@ -155,8 +135,8 @@ void Planner::restrict(const ObservedRole& role, bool may_login) {
         fmt::format("role {} is SUPERUSER, REPLICATION or BYPASSRLS; only a superuser can take that away", role.name));
   }
   if (!right.empty()) {
-    add(ActionKind::restrict_role, Sign::drift, "role", role.name, fmt::format("was given {} (policy: fix)", wrong),
-        role.name, right);
+    add(ActionKind::restrict_role, Sign::drift, "role", role.name, fmt::format("was given {}", wrong), role.name,
+        right);
   }
 }
 
@@ -164,8 +144,7 @@ void Planner::stamp(const ObservedRole& role) {
   if (input_.known == nullptr) return;
   const auto stamp = parse_stamp(role.comment);
   if (stamp && stamp->id == input_.known->deployment.stamp) return;
-  add(ActionKind::stamp_role, Sign::drift, "role", role.name, "our stamp in its comment is gone (policy: fix)",
-      role.name);
+  add(ActionKind::stamp_role, Sign::drift, "role", role.name, "our stamp in its comment is gone", role.name);
 }
 
 void Planner::roles() {
@@ -220,7 +199,7 @@ void Planner::privileges(const ObservedDatabase& database) {
   if (!of_public.empty()) {
     if (finished_before(input_.known)) {
       add(ActionKind::revoke_from_public, Sign::drift, "database", database.name,
-          fmt::format("PUBLIC may {} (policy: fix)", privilege_names(of_public)), database.name);
+          fmt::format("PUBLIC may {}", privilege_names(of_public)), database.name);
     } else {
       add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + database.name,
           privilege_names(of_public) + " from PUBLIC", database.name);
@@ -235,17 +214,13 @@ void Planner::privileges(const ObservedDatabase& database) {
   if (admin_needs_connect()) must_enter(input_.server.facts.admin);
 }
 
-std::string limit_text(std::int64_t limit) {
-  return limit < 0 ? "none" : std::to_string(limit);
-}
-
 void Planner::database() {
   const auto& desired = input_.desired;
   const auto* database = input_.server.database(desired.names.base);
   if (database == nullptr) return new_database();
   if (database->owner != desired.names.base) {
     add(ActionKind::set_database_owner, Sign::drift, "database", database->name,
-        fmt::format("belongs to {} instead of {} (policy: fix)", database->owner, desired.names.base), database->name);
+        fmt::format("belongs to {} instead of {}", database->owner, desired.names.base), database->name);
   }
   privileges(*database);
   if (database->connection_limit != desired.connection_limit) {
@@ -256,8 +231,12 @@ void Planner::database() {
   }
   if (!database->allow_connections) {
     if (finished_before(input_.known)) {
-      plan_.notes.push_back(
-          fmt::format("database {} was closed to connections by somebody; left closed", database->name));
+      const auto policy =
+          notice(DriftField::closed_database, database->name,
+                 fmt::format("database {} was closed to connections by somebody; left closed", database->name));
+      if (policy == DriftPolicy::fix)
+        add(ActionKind::open_database, Sign::drift, "database", database->name, "was closed to connections by somebody",
+            database->name);
     } else {
       add(ActionKind::open_database, Sign::create, "open", "database " + database->name, "to its own roles only",
           database->name);
@@ -269,135 +248,27 @@ void Planner::database() {
   }
 }
 
-void note_foreign_members(const PlanInput& input, DeploymentPlan& plan) {
-  const auto& names = input.desired.names;
-  for (const auto& one : input.server.foreign_memberships) {
-    if (one.member == input.server.facts.admin) continue;
-    for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
-      if (one.role == *name)
-        plan.notes.push_back(fmt::format("role {} was made a member of {} by somebody; left so", one.member, one.role));
-    }
-  }
+bool finished_before(const Known* known) noexcept {
+  return known != nullptr && known->deployment.ready_at.has_value();
 }
 
-DeploymentPlan headed(const PlanInput& input) {
-  const auto& desired = input.desired;
-  DeploymentPlan plan{.project = desired.project,
-                      .deployment = desired.deployment,
-                      .namespace_ = desired.namespace_,
-                      .database = desired.names.base,
-                      .pool = desired.pool,
-                      .server_version = input.server.facts.version_text};
-  plan.first_time = !finished_before(input.known);
-  return plan;
+bool inputs_changed(const PlanInput& input) {
+  return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
 }
 
-/// Names in the order of a search_path, as the catalog shows them: separated by commas, quoted where a keyword asks for
-/// it.
-bool same_search_path(std::string_view stored, const std::vector<std::string>& schemas) {
-  std::string plain;
-  for (const char c : stored) {
-    if (c != '"' && c != ' ') plain += c;
-  }
-  return plain == fmt::format("{}", fmt::join(schemas, ","));
+Sign missing(const PlanInput& input) noexcept {
+  return finished_before(input.known) ? Sign::drift : Sign::create;
+}
+Sign different(const PlanInput& input) {
+  if (!finished_before(input.known)) return Sign::create;
+  return inputs_changed(input) ? Sign::change : Sign::drift;
 }
 
-const std::string* setting_of(const ObservedRole& role, std::string_view database, std::string_view name) {
-  for (const auto& setting : role.settings) {
-    if (setting.database == database && setting.name == name) return &setting.value;
-  }
-  return nullptr;
-}
-
-bool is_member(const ObservedRole& role, std::string_view group) {
-  bool inherit = false;
-  bool set = false;
-  for (const auto& one : role.memberships) {
-    if (one.role != group) continue;
-    inherit = inherit || one.inherit;
-    set = set || one.set;
-  }
-  return inherit && set;
-}
-
-const store::CredentialSummary* credential_of(const Known* known, store::LoginSlot slot) {
-  if (known == nullptr) return nullptr;
-  for (const auto& one : known->credentials) {
-    if (one.slot == slot) return &one;
-  }
-  return nullptr;
-}
-
-/// What both logins have in common: member of the owner, acting as it, in its schemas.
-void plan_login_rules(const PlanInput& input, const ObservedRole& login, Planner& planner) {
-  const auto& desired = input.desired;
-  const auto& owner = desired.names.base;
-  if (!is_member(login, owner)) {
-    planner.add(ActionKind::grant_owner, missing(input), "grant", owner, "to " + login.name, login.name);
-  }
-  const auto* role = setting_of(login, owner, "role");
-  if (role == nullptr || *role != owner) {
-    planner.add(ActionKind::set_login_role, missing(input), "login", login.name,
-                fmt::format("acts as {} instead of {} in {}", role == nullptr ? "itself" : *role, owner, owner),
-                login.name);
-  }
-  const auto* path = setting_of(login, owner, "search_path");
-  if (path == nullptr || !same_search_path(*path, desired.schemas)) {
-    planner.add(ActionKind::set_search_path, different(input), "login", login.name,
-                fmt::format("search_path {} → {}", path == nullptr ? "none" : *path, fmt::join(desired.schemas, ", ")),
-                login.name);
-  }
-}
-
-void plan_login_a(const PlanInput& input, DeploymentPlan& plan, Planner& planner) {
-  const auto& login = input.desired.names.login_a;
-  const auto* role = input.server.role(login);
-  const auto* credential = credential_of(input.known, store::LoginSlot::a);
-  if (role == nullptr) {
-    planner.add(ActionKind::create_login, missing(input), "login", login,
-                "SCRAM-SHA-256, SET ROLE " + input.desired.names.base, login, "LOGIN");
-    return;
-  }
-  planner.restrict(*role, true);
-  planner.stamp(*role);
-  if (!role->login || role->expired) {
-    planner.add(ActionKind::enable_login, missing(input), "login", login,
-                role->expired ? "has expired (policy: fix)" : "may not log in (policy: fix)", login,
-                role->expired ? "expired" : "");
-  }
-  plan_login_rules(input, *role, planner);
-  if (credential == nullptr) return;  // refused by the server part
-  if (credential->state == store::CredentialState::intent) {
-    planner.add(ActionKind::set_password, Sign::create, "login", login, "its password is set as it was journaled",
-                login);
-  } else if (credential->state == store::CredentialState::applied) {
-    planner.add(ActionKind::verify_login, Sign::create, "login", login, "has yet to be proven by a login", login);
-  } else if (credential->state != store::CredentialState::done) {
-    plan.to_record = true;
-  } else if (role->verifier_known && role->verifier != credential->verifier) {
-    plan.notes.push_back(fmt::format("the password of {} was changed by somebody; left so", login));
-  }
-}
-
-void plan_login_b(const PlanInput& input, Planner& planner) {
-  const auto& login = input.desired.names.login_b;
-  const auto* role = input.server.role(login);
-  if (role == nullptr) {
-    planner.add(ActionKind::create_login, missing(input), "login", login, "for rotation, NOLOGIN until then", login,
-                "NOLOGIN");
-    return;
-  }
-  planner.restrict(*role, credential_of(input.known, store::LoginSlot::b) != nullptr);
-  planner.stamp(*role);
-  plan_login_rules(input, *role, planner);
-}
-
-/// By stage; within one in the order in which they were found.
 void sort_actions(DeploymentPlan& plan) {
   std::vector<Action> sorted;
   sorted.reserve(plan.actions.size());
-  for (const auto stage :
-       {Stage::roles, Stage::create_database, Stage::database, Stage::inside, Stage::logins, Stage::verify}) {
+  for (const auto stage : {Stage::roles, Stage::create_database, Stage::database, Stage::inside, Stage::logins,
+                           Stage::verify, Stage::rotation, Stage::disable, Stage::sessions}) {
     for (auto& action : plan.actions) {
       if (stage_of(action.kind) == stage) sorted.push_back(std::move(action));
     }
@@ -405,15 +276,16 @@ void sort_actions(DeploymentPlan& plan) {
   plan.actions = std::move(sorted);
 }
 
-}  // namespace
-
 Stage stage_of(ActionKind kind) noexcept {
   if (kind <= ActionKind::grant_to_admin) return Stage::roles;
   if (kind == ActionKind::create_database) return Stage::create_database;
   if (kind <= ActionKind::open_database) return Stage::database;
   if (kind <= ActionKind::create_extension) return Stage::inside;
   if (kind <= ActionKind::set_password) return Stage::logins;
-  return Stage::verify;
+  if (kind == ActionKind::verify_login) return Stage::verify;
+  if (kind == ActionKind::rotate_login) return Stage::rotation;
+  if (kind == ActionKind::disable_login) return Stage::disable;
+  return kind == ActionKind::end_sessions ? Stage::sessions : Stage::removal;
 }
 
 bool needs_inside_look(const DesiredDeployment& desired, const ObservedServer& server,
@@ -429,8 +301,8 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   if (plan.refusal) return plan;
   // Without the journaled password nobody could be told what the login's password is, and a new one would lock out
   // whoever uses it.
-  if (input.server.role(input.desired.names.login_a) != nullptr &&
-      credential_of(input.known, store::LoginSlot::a) == nullptr) {
+  const bool journaled = input.known != nullptr && current_login(*input.known) != nullptr;
+  if (!journaled && input.server.role(input.desired.names.login_a) != nullptr) {
     plan.refusal =
         not_ours(input, "login", input.desired.names.login_a, "exists and its password is not in the control database")
             .with_remedy("restore the control database, or remove that login to get a new one");
@@ -439,16 +311,10 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   Planner planner(input, plan);
   planner.roles();
   planner.database();
-  note_foreign_members(input, plan);
+  note_foreign_members(input, planner);
+  settle_drift(input, plan);
   sort_actions(plan);
   return plan;
-}
-
-void plan_login_part(const PlanInput& input, DeploymentPlan& plan) {
-  Planner planner(input, plan);
-  plan_login_a(input, plan, planner);
-  plan_login_b(input, planner);
-  sort_actions(plan);
 }
 
 DeploymentPlan plan_deployment(const PlanInput& input) {
@@ -469,26 +335,6 @@ DeploymentPlan plan_deployment(const PlanInput& input) {
     plan.to_record = true;
   }
   return plan;
-}
-
-std::vector<KeptDeployment> kept_deployments(const std::vector<DesiredDeployment>& desired,
-                                             const store::Inventory& inventory,
-                                             const std::vector<std::string>& broken_files) {
-  std::set<std::pair<std::string_view, std::string_view>> declared;
-  for (const auto& one : desired) declared.emplace(one.project, one.deployment);
-  std::vector<KeptDeployment> kept;
-  for (const auto& entry : inventory.entries) {
-    const auto& record = entry.deployment;
-    if (declared.contains({record.key.project, record.key.deployment})) continue;
-    const bool broken = std::ranges::find(broken_files, record.file) != broken_files.end();
-    kept.push_back({.project = record.key.project,
-                    .deployment = record.key.deployment,
-                    .namespace_ = record.namespace_,
-                    .database = record.database_name,
-                    .pool = record.pool,
-                    .reason = broken ? "its file cannot be read, kept" : "no longer declared, kept"});
-  }
-  return kept;
 }
 
 }  // namespace opi::provision

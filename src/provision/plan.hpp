@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "provision/desired_state.hpp"
+#include "provision/drift.hpp"
 #include "provision/observed_state.hpp"
 #include "store/inventory.hpp"
 
@@ -47,11 +48,33 @@ enum class ActionKind {
   set_search_path,
   set_password,
   verify_login,
+  // the other login takes over
+  rotate_login,
+  // a login that was replaced ends
+  disable_login,
+  end_sessions,
+  // a deployment that is not declared any more
+  bury,
+  final_dump,
+  drop_database,
+  drop_role,
+  forget,
 };
 std::string_view to_string(ActionKind kind) noexcept;
 
-/// In which batch an action is done; each batch but the second is one transaction.
-enum class Stage { roles, create_database, database, inside, logins, verify };
+/// In which batch an action is done; each batch of SQL but the second is one transaction.
+enum class Stage {
+  roles,
+  create_database,
+  database,
+  inside,
+  logins,
+  verify,    ///< no SQL of an admin: a login
+  rotation,  ///< no SQL: a password is journaled, and the plan is made again
+  disable,
+  sessions,  ///< ended and waited for
+  removal,   ///< worked on by RemovalFlow
+};
 Stage stage_of(ActionKind kind) noexcept;
 
 /// What an action is to a reader.
@@ -84,6 +107,7 @@ struct DeploymentPlan {
   std::string pool;
   std::string server_version;           ///< "15.20"
   std::vector<Action> actions = {};     ///< in the order in which they are done
+  std::vector<Drift> drifts = {};       ///< differences that somebody made; those that are fixed have their action
   std::vector<std::string> notes = {};  ///< what was seen and is left alone
   std::optional<Error> refusal = {};    ///< then there are no actions
   std::optional<Error> waiting = {};    ///< its server could not be asked; then there are no actions
@@ -93,7 +117,7 @@ struct DeploymentPlan {
   std::string title() const { return project + "/" + deployment; }
 };
 
-/// A deployment that is in the inventory and no longer declared; it is left untouched.
+/// A deployment that is in the inventory and no longer declared, and of which nothing is to be done now.
 struct KeptDeployment {
   std::string project;
   std::string deployment;
@@ -126,7 +150,9 @@ struct PlanInput {
   const store::InventoryEntry* known = nullptr;  ///< null: never heard of
   const ObservedInside* inside = nullptr;        ///< null: not looked at
   std::optional<std::int64_t> server_id =
-      {};  ///< of the server that the wanted pool leads to; empty: never used before
+      {};                                   ///< of the server that the wanted pool leads to; empty: never used before
+  bool rotate = false;                      ///< its password is due to be replaced
+  const DriftPolicies* policies = nullptr;  ///< null: the usual ones
 };
 
 /// True when the inside of the deployment's database has to be looked at before planning: it exists, lets us in, and
@@ -144,11 +170,8 @@ DeploymentPlan plan_server_part(const PlanInput& input);
 void plan_inside_part(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan);
 void plan_login_part(const PlanInput& input, DeploymentPlan& plan);
 
-/// Deployments of `cluster` in the inventory that are not in `desired`. `broken_files`: files whose newest version
-/// could not be read.
-std::vector<KeptDeployment> kept_deployments(const std::vector<DesiredDeployment>& desired,
-                                             const store::Inventory& inventory,
-                                             const std::vector<std::string>& broken_files);
+/// What to record of the differences that a look found: of the inside of the database (`inside`), or of the rest. Pure.
+store::DriftChange drift_change(const store::InventoryEntry& known, const std::vector<Drift>& found, bool inside);
 
 /// For people: one block a deployment, then the counts and the digest. `refusals` and notes included. Ends with a line
 /// break.

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "provision/plan.hpp"
+#include "provision/plan_parts.hpp"
 
 namespace opi::provision {
 namespace {
@@ -46,7 +46,7 @@ void InsidePlanner::schema(const std::string& name) {
     add(ActionKind::create_schema, missing(), "schema", name, "in " + database_, name);
   } else if (found->owner != names.base) {
     add(ActionKind::set_schema_owner, Sign::drift, "schema", name,
-        fmt::format("belongs to {} instead of {} (policy: fix)", found->owner, names.base), name);
+        fmt::format("belongs to {} instead of {}", found->owner, names.base), name);
   }
   if (found == nullptr || privileges_of(found->acl, names.read_only).find('U') == std::string::npos) {
     add(ActionKind::grant_schema_usage, missing(), "grant", "schema " + name, "USAGE to " + names.read_only, name);
@@ -69,7 +69,7 @@ void InsidePlanner::public_schema() {
         privilege_names(rights) + " from PUBLIC", "public");
   } else {
     add(ActionKind::revoke_public_schema, Sign::drift, "schema", "public",
-        fmt::format("PUBLIC may {} (policy: fix)", privilege_names(rights)), "public");
+        fmt::format("PUBLIC may {}", privilege_names(rights)), "public");
   }
 }
 
@@ -101,6 +101,7 @@ void plan_inside_part(const PlanInput& input, const ObservedInside& inside, Depl
   planner.public_schema();
   planner.defaults();
   for (const auto& name : input.desired.extensions) planner.extension(name);
+  settle_drift(input, plan);
 }
 
 }  // namespace opi::provision

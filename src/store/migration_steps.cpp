@@ -123,10 +123,40 @@ CREATE INDEX history_project ON opi.history (project, id);
 CREATE INDEX history_at ON opi.history (at);
 )";
 
+// A login that was replaced: until when it is valid, and until when its sessions may go on.
+constexpr std::string_view rotation_sql = R"(
+ALTER TABLE opi.credentials ADD COLUMN overlap_until timestamptz, ADD COLUMN grace_until timestamptz;
+)";
+
+// The way out of the inventory: what the project file said, when it goes, who confirmed it.
+constexpr std::string_view removal_sql = R"(
+ALTER TABLE opi.deployments
+  ADD COLUMN deletion text NOT NULL DEFAULT '',
+  ADD COLUMN remove_after timestamptz,
+  ADD COLUMN removal_confirmed_at timestamptz,
+  ADD COLUMN final_dump text NOT NULL DEFAULT '';
+)";
+
+// Differences that somebody made, from when they are first seen until they are gone.
+constexpr std::string_view drift_sql = R"(
+CREATE TABLE opi.drift (
+  deployment_id bigint NOT NULL REFERENCES opi.deployments ON DELETE CASCADE,
+  key text NOT NULL,
+  detail text NOT NULL,
+  inside boolean NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (deployment_id, key)
+);
+COMMENT ON TABLE opi.drift IS 'differences that somebody made, and since when we have seen them';
+)";
+
 constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
     Migration{.version = 3, .name = "file_ledger_and_history", .sql = ledger_sql},
+    Migration{.version = 4, .name = "rotation", .sql = rotation_sql},
+    Migration{.version = 5, .name = "removal", .sql = removal_sql},
+    Migration{.version = 6, .name = "drift", .sql = drift_sql},
 };
 
 }  // namespace
