@@ -142,7 +142,9 @@ Returned PoolState::judge_role(PoolSlot* slot) noexcept {
 
 /// One session has met a table that changed; the others need not.
 void PoolState::note_schema_change() noexcept {
-  core.forget_statements();
+  PoolActions actions;
+  core.forget_statements(now(), actions);
+  perform(std::move(actions));
   if (on_schema_change) on_schema_change(core.config().server);
 }
 

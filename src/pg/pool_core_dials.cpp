@@ -70,8 +70,10 @@ std::vector<std::uint8_t> PoolCore::make_route(SteadyTime now) {
 /// Goes to the first host of the route that the governor admits us to.
 bool PoolCore::enter_route(PoolSlot* slot, std::vector<std::uint8_t> route, SteadyTime now) {
   while (!route.empty()) {
-    const auto& gate = gates_[route.back()];
+    const std::size_t index = route.back();
     route.pop_back();
+    if (index >= gates_.size()) continue;  // there were more hosts when the dial began
+    const auto& gate = gates_[index];
     HostGate::Admission admission = gate->admit(member_, now);
     if (admission.permit) {
       slot->permit = std::move(admission.permit);

@@ -59,7 +59,6 @@ void PoolCore::use_hosts() {
   for (const HostPort& host : server_.hosts) gates_.push_back(governor_->gate(host));
   if (gates_.empty()) gates_.push_back(governor_->gate({}));
   for (const auto& gate : gates_) gate->join(member_);
-  for (const auto& slot : slots_) slot->route.clear();  // they were about the hosts of before
   target_ = server_.target;
   use_limits();
 }

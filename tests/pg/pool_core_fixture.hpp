@@ -35,7 +35,7 @@ class PoolCoreTest : public testing::Test {
     return settings;
   }
   PoolCore& make(PoolSettings with) {
-    core_ = std::make_unique<PoolCore>(PoolConfig{.name = "main", .server = {}, .pool = with}, 7,
+    core_ = std::make_unique<PoolCore>(PoolConfig{.name = "main", .server = server_, .pool = with}, 7,
                                        BackoffLimits{.jitter = 0.0});
     return *core_;
   }
@@ -131,6 +131,7 @@ class PoolCoreTest : public testing::Test {
   }
   void dial_succeeds() {
     PoolSlot* const slot = pop(dialing_);
+    if (server_.target != SessionTarget::any) (void)core_->host_reached(slot, HostRole::primary, now());
     act([&](PoolActions& actions) { core_->dialed(slot, "15.20", now(), actions); });
   }
   void dial_fails(const Error& error = refused) {
@@ -153,6 +154,7 @@ class PoolCoreTest : public testing::Test {
   }
 
   ManualClock clock_;
+  ServerSettings server_ = {};  ///< of the pools that are made from now on
   std::vector<PoolSlot*> dialing_, closing_, cleaning_, recalled_;
   std::vector<PoolActions::Leak> leaks_;
   std::vector<bool> availability_;

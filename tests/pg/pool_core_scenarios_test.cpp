@@ -140,23 +140,6 @@ TEST_F(PoolCoreScenarioTest, PoolScenario46_AConnectionThatBreaksWhileOpeningIsR
   EXPECT_EQ(core_->stats().closed_broken, 1U);
 }
 
-TEST_F(PoolCoreScenarioTest, PoolScenario43_ARefusedWriteFencesTheSiblingsBeforeTheyAreUsed) {
-  open(settings(3, 3));
-  PoolSlot* const first = take();
-  PoolSlot* const second = take();
-  release(first, Returned::read_only);
-  EXPECT_EQ(closing_.size(), 2U) << "the one that said it, and the idle one";
-  release(second, Returned::read_only);
-  EXPECT_EQ(closing_.size(), 3U);
-  EXPECT_EQ(core_->stats().fenced, 1U) << "one failover, told twice";
-  while (!closing_.empty()) close_ends();
-  while (!dialing_.empty()) dial_succeeds();
-  PoolSlot* const fresh = take();
-  ASSERT_NE(fresh, nullptr);
-  hand_back(fresh);
-  EXPECT_EQ(core_->stats().idle, 3U) << "connections to the new primary stay";
-}
-
 TEST_F(PoolCoreScenarioTest, AJumpOfTheCalendarChangesNothing) {
   PoolSettings brief = settings(1, 1);
   brief.max_lifetime = brief.idle_timeout = brief.leak_after = brief.ping_after_idle = 60'000ms;
