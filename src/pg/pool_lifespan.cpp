@@ -78,12 +78,14 @@ Task<Result<bool>> PoolState::recover(SteadyTime deadline) {
   const std::uint64_t failed_before = core.stats().dials_failed;
   for (;;) {
     const std::uint64_t seen = core.version();
+    // Also where a connection is open: others may wait for the next dial. And again after each change: places may have
+    // been taken by what was closing.
+    PoolActions actions;
+    core.retry_now(now(), actions);
+    perform(std::move(actions));
     const PoolStats stats = core.stats();
     if (stats.available && stats.idle + stats.used > 0) co_return true;
     if (core.closing() || stats.dials_failed > failed_before) co_return false;
-    PoolActions actions;
-    core.retry_now(now(), actions);  // again after each change: places may have been taken by what was closing
-    perform(std::move(actions));
     const auto waited = co_await aio::with_deadline(wait_for_change(seen), deadline, "recovering");
     if (!waited) co_return false;
   }
