@@ -150,6 +150,22 @@ CREATE TABLE opi.drift (
 COMMENT ON TABLE opi.drift IS 'differences that somebody made, and since when we have seen them';
 )";
 
+// Where a broken version of a file was first seen; what somebody suspended.
+constexpr std::string_view git_sql = R"(
+ALTER TABLE opi.project_files
+  ADD COLUMN error_commit_id text NOT NULL DEFAULT '',
+  ADD COLUMN error_author text NOT NULL DEFAULT '';
+
+CREATE TABLE opi.suspensions (
+  kind text NOT NULL CHECK (kind IN ('repository', 'project')),
+  name text NOT NULL,
+  reason text NOT NULL DEFAULT '',
+  since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE opi.suspensions IS 'what is left alone until somebody resumes it';
+)";
+
 constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
@@ -157,6 +173,7 @@ constexpr std::array steps{
     Migration{.version = 4, .name = "rotation", .sql = rotation_sql},
     Migration{.version = 5, .name = "removal", .sql = removal_sql},
     Migration{.version = 6, .name = "drift", .sql = drift_sql},
+    Migration{.version = 7, .name = "git_heads_and_suspensions", .sql = git_sql},
 };
 
 }  // namespace

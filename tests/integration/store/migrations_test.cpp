@@ -41,7 +41,7 @@ TEST_F(Migrations, PutEverythingIntoOneSchema) {
   ASSERT_TRUE(sessions.await(migrate(sessions.connect(settings()), in(20s))));
   EXPECT_EQ(tables(),
             "opi.control_keys opi.credentials opi.deployments opi.history opi.project_files opi.schema_migrations "
-            "opi.server_pools opi.servers");
+            "opi.server_pools opi.servers opi.suspensions");
 }
 
 TEST_F(Migrations, SixteenSessionsInFourProcessesApplyEachStepOnce) {
