@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/control_access.hpp"
+#include "app/sealed_text.hpp"
 #include "app/settings_loader.hpp"
 #include "app/settings_reload.hpp"
 #include "app/settings_rooms.hpp"
@@ -86,6 +87,7 @@ Result<std::unique_ptr<Services>> Services::create(asio::any_io_executor executo
 Services::Services(asio::any_io_executor executor, Settings settings, secrets::PlatformKey key, LogSink* sink)
     : executor_(std::move(executor)),
       settings_(std::move(settings)),
+      repositories_(repositories_of(settings_)),
       key_(std::move(key)),
       log_(*sink, "opi"),
       blocking_(blocking_threads),
@@ -179,20 +181,23 @@ Task<Result<>> Services::prepare_control(SteadyTime deadline) {
   co_return Result<>{};
 }
 
-std::optional<git::MirrorSettings> Services::mirror_settings(std::filesystem::path directory) const {
-  const auto& repository = settings_.projects.repository;
-  if (!repository.configured()) return std::nullopt;
-  git::MirrorSettings mirror{.url = *repository.url, .branch = *repository.branch, .directory = std::move(directory)};
-  mirror.patterns = *repository.paths;
-  if (!repository.username->empty() || repository.password.given()) {
-    mirror.http = git::HttpCredentials{.username = *repository.username,
-                                       .password = [secret = repository.password] { return secret.read(); }};
-  }
-  if (!repository.ssh_key_file->empty()) {
-    mirror.ssh =
-        git::SshCredentials{.key_file = *repository.ssh_key_file, .known_hosts_file = *repository.ssh_known_hosts_file};
+git::MirrorSettings Services::mirror_settings(const Repository& repository, std::filesystem::path directory) const {
+  auto mirror = app::mirror_settings(repository, std::move(directory));
+  const RepositorySettings& from = *repository.settings;
+  if (!from.username->empty() || from.password.given()) {
+    mirror.http = git::HttpCredentials{.username = *from.username,
+                                       .password = [secret = from.password, this]() -> Result<SecretString> {
+                                         if (!secret.given()) return SecretString();
+                                         auto text = secret.read();
+                                         if (!text) return text;
+                                         return unsealed(std::move(*text));
+                                       }};
   }
   return mirror;
+}
+
+Result<SecretString> Services::unsealed(SecretString text) const {
+  return app::unsealed(std::move(text), key_);
 }
 
 std::vector<pg::PoolStats> Services::pool_stats() const {

@@ -18,6 +18,7 @@
 #include "base/place.hpp"
 #include "base/result.hpp"
 #include "base/secret_string.hpp"
+#include "git/mirror_settings.hpp"
 #include "pg/settings.hpp"
 #include "provision/drift.hpp"
 
@@ -123,10 +124,19 @@ struct DatabaseSettings {
   bool open_to(std::string_view project) const noexcept;
 };
 
-/// The repository of project files. Absent (an empty url): nothing is monitored.
+/// Which commits have to be signed, and by whom.
+struct VerifySettings {
+  Setting<git::VerifyMode> mode{git::VerifyMode::none};
+  Setting<std::string> allowed_signers_file{};
+  Setting<std::string> openpgp_keyring_file{};
+};
+
+/// A repository of project files. Absent (an empty url): nothing is monitored.
 struct RepositorySettings {
+  Origin origin = {};  ///< of the entry itself, below `repositories`
   Setting<std::string> url{};
   Setting<std::string> branch{"main"};
+  Setting<std::vector<std::string>> branches{};  ///< several; instead of `branch`
   Setting<std::vector<std::string>> paths{{"projects/*.yaml", "projects/*.yml"}};
   Setting<std::chrono::milliseconds> poll_interval{std::chrono::seconds{120}};
   Setting<std::chrono::milliseconds> timeout{std::chrono::seconds{60}};  ///< of one remote operation
@@ -134,13 +144,21 @@ struct RepositorySettings {
   SecretSetting password{};
   Setting<std::string> ssh_key_file{};
   Setting<std::string> ssh_known_hosts_file{};
-  Setting<std::string> mirror_directory{};  ///< empty: `<state.directory>/mirror`
+  Setting<std::string> ca_file{};
+  Setting<std::string> proxy{};
+  Setting<std::uint32_t> file_bytes_max{1U << 20U};
+  Setting<std::uint32_t> files_max{10'000};
+  VerifySettings verify{};
+  SecretSetting webhook_secret{};           ///< without one no webhook wakes this repository
+  Setting<std::string> mirror_directory{};  ///< empty: `mirror`, or `mirrors/<name>`, in state.directory
 
   bool configured() const noexcept { return !url->empty(); }
+  std::vector<std::string> followed() const { return branches->empty() ? std::vector{*branch} : *branches; }
 };
 
 struct ProjectsSettings {
-  RepositorySettings repository{};
+  RepositorySettings repository{};                                        ///< the one, called "projects"
+  std::map<std::string, RepositorySettings, std::less<>> repositories{};  ///< further ones, by name
 };
 
 struct SecretsSettings {

@@ -40,6 +40,9 @@ constexpr std::array<Choice<pg::ChannelBinding>, 3> channel_bindings{{{pg::Chann
 constexpr std::array<Choice<pg::ResetProfile>, 3> reset_profiles{
     {{pg::ResetProfile::always, "always"}, {pg::ResetProfile::smart, "smart"}, {pg::ResetProfile::never, "never"}}};
 
+constexpr std::array<Choice<git::VerifyMode>, 3> verify_modes{
+    {{git::VerifyMode::none, "none"}, {git::VerifyMode::head, "head"}, {git::VerifyMode::every, "every"}}};
+
 void describe_pool(FieldList& list, PoolLimits& pool) {
   constexpr milliseconds off{0};
   constexpr milliseconds shortest{1};
@@ -99,23 +102,43 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.leave();
 }
 
-void describe_repository(FieldList& list, RepositorySettings& repository) {
-  list.enter("projects");
-  list.enter("repository");
-  list.text("url", repository.url, git_url, "The Git repository of project files; empty: none is monitored.");
-  list.text("branch", repository.branch, branch_name, "The branch that is followed.");
-  list.list("paths", repository.paths, path_pattern, 1, "a list of patterns",
-            "Which files of it are project files; * stands for anything but a slash.");
-  list.duration("poll_interval", repository.poll_interval, milliseconds{100}, "How often its head is looked at.");
+void describe_repository(FieldList& list, std::string_view name, RepositorySettings& repository) {
+  constexpr std::uint32_t mebibyte = 1U << 20U;
+  list.enter(name);
+  list.text("url", repository.url, git_url,
+            "A Git repository of project files: https, ssh, git or file; empty: it is not monitored.");
+  list.text("branch", repository.branch, branch_name, "The branch that is followed.", "branches");
+  list.list("branches", repository.branches, branch_name, 1, "a list of branches",
+            "Several branches that are followed.", "branch");
+  list.list(
+      "paths", repository.paths, path_pattern, 1, "a list of patterns",
+      "Which files of it are project files; * stands for anything but a slash, ** for any number of directories.");
+  list.duration("poll_interval", repository.poll_interval, milliseconds{100},
+                "How often its heads are looked at, less up to a tenth.");
   list.duration("timeout", repository.timeout, milliseconds{100}, "Of one fetch or look.");
   list.text("username", repository.username, optional_text, "For https.");
-  list.secret("password", repository.password, "For https: a password or token.");
+  list.secret("password", repository.password, "For https: a password or token, also one sealed to the platform key.");
+  list.path("ca_file", repository.ca_file, optional_file_name,
+            "For https: the certificate authorities to trust (PEM); empty: the system's.");
+  list.text("proxy", repository.proxy, proxy_url, "For https: a proxy; empty: none.");
   list.path("ssh_key_file", repository.ssh_key_file, optional_file_name, "For ssh: the private key.");
   list.path("ssh_known_hosts_file", repository.ssh_known_hosts_file, optional_file_name,
-            "For ssh: the host keys to trust.");
-  list.path("mirror_directory", repository.mirror_directory, optional_file_name,
-            "Where the mirror stands; empty: mirror in state.directory.");
+            "For ssh: the host keys to trust; no other is.");
+  list.size("file_bytes_max", repository.file_bytes_max, 1'024, 64 * mebibyte,
+            "A larger project file is refused by itself.");
+  list.number("files_max", repository.files_max, 1, 1'000'000, "More project files are refused as a whole.");
+  list.enter("verify");
+  list.choice("mode", repository.verify.mode, verify_modes,
+              "Which commits must be signed: none, the head, or every one since the last accepted head.");
+  list.path("allowed_signers_file", repository.verify.allowed_signers_file, optional_file_name,
+            "Who may sign with SSH keys, as ssh-keygen takes it.");
+  list.path("openpgp_keyring_file", repository.verify.openpgp_keyring_file, optional_file_name,
+            "Whose OpenPGP keys may sign: what `gpg --export` writes, as gpgv takes it.");
   list.leave();
+  list.secret("webhook_secret", repository.webhook_secret,
+              "What webhooks for it are signed with; without one none is taken.");
+  list.path("mirror_directory", repository.mirror_directory, optional_file_name,
+            "Where the mirror stands; empty: mirror, or mirrors/NAME, in state.directory.");
   list.leave();
 }
 
@@ -190,7 +213,12 @@ std::vector<Field> fields_of(Settings& settings) {
       "directory", settings.private_postgres.directory, file_name,
       "Where opi makes and runs the server of pool main itself, for trying things; empty: somebody else runs it.");
   list.leave();
-  describe_repository(list, settings.projects.repository);
+  list.enter("projects");
+  describe_repository(list, "repository", settings.projects.repository);
+  list.enter("repositories");
+  for (auto& [name, repository] : settings.projects.repositories) describe_repository(list, name, repository);
+  list.leave();
+  list.leave();
   list.enter("secrets");
   list.secret("platform_key", settings.secrets.platform_key,
               "The age identity that seals what is stored; SOPS_AGE_KEY_CONTENT is used when neither is given.");

@@ -43,7 +43,8 @@ projects:
   where it came from; `--json` does so for programs.
 
 `databases` is a map from a pool's name to a server and the pool of connections to it. `main` is required; any number may
-stand beside it. In the table `NAME` stands for the pool's name.
+stand beside it. In the table `NAME` stands for the pool's name. `projects.repositories` is a map as well, from a name to a
+further repository of project files ([git.md](git.md)).
 
 )";
 
@@ -66,6 +67,7 @@ std::string code(const std::string& text) {
 std::string settings_manual() {
   Settings settings;
   settings.databases["NAME"] = {};
+  settings.projects.repositories["NAME"] = {};
   std::string text{introduction};
   std::string section;
   for (const Field& field : fields_of(settings)) {

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "app/settings_git_texts.hpp"
 #include "app/settings_values.hpp"
 
 namespace opi::app {
@@ -34,25 +35,6 @@ Problem check_host(std::string_view text) {
   return std::nullopt;
 }
 
-Problem check_branch(std::string_view text) {
-  const bool bad = text.starts_with('-') || text.find_first_of(" ~^:?*[\\") != std::string_view::npos ||
-                   text.find("..") != std::string_view::npos;
-  if (!bad) return std::nullopt;
-  return fmt::format("{} is not a branch name; write one like main", in_quotes(text));
-}
-
-Problem check_url(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
-    const std::string_view authority = text.substr(scheme + 3, text.find('/', scheme + 3) - (scheme + 3));
-    const auto at = authority.rfind('@');
-    if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) {
-      return "has a password in it; write it in password or password_file, and its user in username";
-    }
-  }
-  if (!text.starts_with('-') && text.find_first_of(" \"'<>") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} is not an address that Git takes; write one like https://host/path.git", in_quotes(text));
-}
-
 Problem check_address(std::string_view text) {
   const std::string address{text};
   std::array<unsigned char, sizeof(in6_addr)> parsed{};
@@ -61,11 +43,6 @@ Problem check_address(std::string_view text) {
     return std::nullopt;
   }
   return fmt::format("{} is not an address of this machine; write one like 127.0.0.1, ::1 or 0.0.0.0", in_quotes(text));
-}
-
-Problem check_pattern(std::string_view text) {
-  if (!text.starts_with('/') && text.find("..") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} leaves the repository; write a pattern like projects/*.yaml", in_quotes(text));
 }
 
 Problem check_list_host(std::string_view text) {
@@ -84,6 +61,7 @@ const TextRule host_name{.takes = "a name, an address, or the absolute directory
                          .check = check_host};
 const TextRule branch_name{.takes = "a branch", .check = check_branch};
 const TextRule git_url{.may_be_empty = true, .takes = "an address that Git takes", .check = check_url};
+const TextRule proxy_url{.may_be_empty = true, .takes = "the address of a proxy", .check = check_proxy};
 const TextRule listen_address{.takes = "an address of this machine", .check = check_address};
 const TextRule path_pattern{.takes = "a pattern", .check = check_pattern};
 const TextRule list_host{.takes = "a host", .check = check_list_host};

@@ -25,6 +25,7 @@ extern const TextRule namespace_prefix;
 extern const TextRule host_name;
 extern const TextRule branch_name;
 extern const TextRule git_url;
+extern const TextRule proxy_url;
 extern const TextRule listen_address;
 extern const TextRule path_pattern;
 extern const TextRule list_host;

@@ -167,6 +167,41 @@ void add_git(Families& families, const GitStatus& git) {
   }
 }
 
+void add_repository(Families& families, const RepositoryStatus& repository, WallTime now) {
+  const Labels label{{"repository", repository.name}};
+  families.gauge("opi_git_repository_state", "1 for the state that a repository is in.", 1,
+                 {{"repository", repository.name}, {"state", repository.state}});
+  families.counter("opi_git_repository_checks_total", "Questions for a repository's heads.", repository.checks, label);
+  families.counter("opi_git_repository_checks_failed_total", "Of these, without success.", repository.checks_failed,
+                   label);
+  families.counter("opi_git_repository_fetches_total", "Fetches of what had moved.", repository.fetches, label);
+  families.gauge("opi_git_repository_files_waiting", "Files that wait to be acted on, or cannot be used.",
+                 static_cast<double>(repository.waiting), label);
+  if (repository.last_success) {
+    families.gauge("opi_git_repository_last_success_timestamp_seconds", "When the heads were last read.",
+                   seconds_of(*repository.last_success), label);
+  }
+  for (const auto& branch : repository.branches) {
+    const Labels both{{"repository", repository.name}, {"branch", branch.branch}};
+    families.gauge("opi_git_branch_lag_seconds", "For how long something of the branch has waited to be acted on.",
+                   branch.behind_since ? seconds_of(now - *branch.behind_since) : 0, both);
+    families.gauge("opi_git_branch_refused", "1 while the branch stands at a commit whose signature does not satisfy.",
+                   branch.refused_commit.empty() ? 0 : 1, both);
+    families.gauge("opi_git_branch_files", "Project files of the branch.", static_cast<double>(branch.files), both);
+  }
+}
+
+void add_webhooks(Families& families, const WebhookStatus& webhooks) {
+  const auto count = [&](const char* outcome, std::uint64_t number) {
+    families.counter("opi_git_webhooks_total", "Webhooks that came in, by what became of them.", number,
+                     {{"outcome", outcome}});
+  };
+  count("woken", webhooks.woken);
+  count("ignored", webhooks.ignored);
+  count("refused", webhooks.refused);
+  count("invalid", webhooks.invalid);
+}
+
 void add_provision(Families& families, const StatusSnapshot& status) {
   const ProvisionCounters& counters = status.provision;
   families.counter("opi_provision_passes_total", "Passes over the project files.", counters.passes);
@@ -242,6 +277,9 @@ class Snapshot final : public prometheus::Collectable {
     for (const auto& pool : status.pools) add_pool_counters(families, pool);
     for (const auto& pool : status.pools) add_pool_times(families, pool);
     add_git(families, status.git);
+    const auto now = std::chrono::system_clock::now();
+    for (const auto& repository : status.repositories) add_repository(families, repository, now);
+    if (status.git.enabled) add_webhooks(families, status.webhooks);
     add_provision(families, status);
     add_server(families, input_.server);
     add_process(families, input_.process);

@@ -117,7 +117,7 @@ state: {directory: state}
   EXPECT_FALSE(settings->databases.at("analytics").open_to("other"));
   EXPECT_THAT(*settings->projects.repository.paths, ElementsAre("a/*.yaml"));
   EXPECT_EQ(*settings->http.limits.header_bytes, 32U << 10U);
-  EXPECT_EQ(mirror_directory(*settings), "/etc/opi/state/mirror");
+  EXPECT_EQ(mirror_directory(*settings, default_repository), "/etc/opi/state/mirror");
 }
 
 struct Wrong {
