@@ -33,6 +33,14 @@ std::string text_of(std::uint64_t number) {
 std::string text_of(SessionTarget target) {
   return std::string(to_string(target));
 }
+std::string text_of(ChannelBinding binding) {
+  switch (binding) {
+    case ChannelBinding::disable: return "disable";
+    case ChannelBinding::prefer: return "prefer";
+    case ChannelBinding::require: return "require";
+  }
+  return "prefer";
+}
 std::string text_of(HostOrder order) {
   return order == HostOrder::balanced ? "balanced" : "listed";
 }
@@ -107,6 +115,7 @@ void compare_server(Difference& difference, const ServerSettings& present, const
   difference.field("role_recheck", present.role_recheck, wanted.role_recheck, resize);
   difference.field("user", present.user, wanted.user, recycle);
   difference.field("tls.mode", present.tls, wanted.tls, recycle);
+  difference.field("tls.channel_binding", present.channel_binding, wanted.channel_binding, recycle);
   difference.field("tls.ca_file", present.tls_ca_file, wanted.tls_ca_file, recycle);
   difference.field("application_name", present.application_name, wanted.application_name, recycle);
   difference.field("connect_timeout", present.connect_timeout, wanted.connect_timeout, resize);

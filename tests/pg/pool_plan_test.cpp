@@ -58,6 +58,8 @@ TEST_F(PoolPlanTest, PoolScenario69_WhatASessionHasFromItsStartNeedsNewSessions)
   check({
       {[](PoolConfig& c) { c.server.user = "other"; }, PoolChange::recycle, "user admin → other"},
       {[](PoolConfig& c) { c.server.tls = TlsMode::require; }, PoolChange::recycle, "tls.mode prefer → require"},
+      {[](PoolConfig& c) { c.server.channel_binding = ChannelBinding::require; }, PoolChange::recycle,
+       "tls.channel_binding prefer → require"},
       {[](PoolConfig& c) { c.server.statement_timeout = 0ms; }, PoolChange::recycle,
        "statement_timeout 60.0 s → 0.0 ms"},
       {[](PoolConfig& c) { c.server.application_name = "x"; }, PoolChange::recycle, "application_name opi → x"},
