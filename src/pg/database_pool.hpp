@@ -125,7 +125,9 @@ class Lease {
 /// executor's context, the blocking pool, the log's sink, the clock and the tracer outlive the pool and every lease.
 ///
 /// Threading: every member from any thread; coroutines resume on the caller's executor. The pool's own executor runs
-/// one thing at a time: a context with one thread, or a strand.
+/// one thing at a time: a context with one thread, or a strand. A caller's context that another thread runs outlives
+/// the pool's close: the thread that wakes the last coroutine of it may still be leaving its `post` when that has
+/// ended.
 ///
 /// Cancellation: of `acquire`, at any instant, loses neither connection nor cancellation. A dial that was started for a
 /// cancelled acquirer goes on and ends as an idle connection.
