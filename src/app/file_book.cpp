@@ -116,7 +116,8 @@ std::map<std::string, std::string> FileBook::acted_on(std::string_view ledger) c
     if (file.judged && file.error.empty() && !file.seen.blob.empty())
       acted[file.seen.path] = file.seen.blob;
     else if (!file.recorded_blob.empty())
-      acted[file.seen.path] = file.recorded_blob;
+      // What nobody has read since the start is in force nowhere: no version of it is the one acted on.
+      acted[file.seen.path] = file.seen.blob.empty() ? std::string() : file.recorded_blob;
   }
   return acted;
 }

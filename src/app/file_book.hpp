@@ -54,7 +54,8 @@ class FileBook {
   FileProblem problem(std::string_view name) const;
   /// Where its newest version was first seen, without an error.
   FileProblem sight(std::string_view name) const;
-  /// path → blob of what was acted on with success, of one branch.
+  /// path → blob of what was acted on with success, of one branch; "" for a file that was acted on before our time and
+  /// was not seen since, so that every version of it differs.
   std::map<std::string, std::string> acted_on(std::string_view ledger) const;
   /// path → blob that the control database has, of one branch.
   std::map<std::string, std::string> recorded(std::string_view ledger) const;

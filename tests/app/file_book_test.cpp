@@ -95,6 +95,16 @@ TEST_F(FileBookTest, AnErrorNamesTheHeadAtWhichItsVersionWasFirstSeenAlsoFromBef
   EXPECT_EQ(after_a_restart.recorded("repo").at("a.yaml"), "b0");
 }
 
+TEST_F(FileBookTest, WhatWasActedOnBeforeOurTimeAndNotReadSinceIsOfferedAgain) {
+  store::FileRecord record;
+  record.repository = "repo";
+  record.path = "a.yaml";
+  record.blob_id = "b0";
+  book.load({record}, "");
+  EXPECT_EQ(book.acted_on("repo").at("a.yaml"), "") << "known, so that its removal is seen";
+  EXPECT_EQ(book.recorded("repo").at("a.yaml"), "b0");
+}
+
 TEST_F(FileBookTest, AnUnusableVersionIsAnErrorThatNoPassTakesAway) {
   book.saw(version("b1"));
   book.unusable("a.yaml", "is a symbolic link");

@@ -103,6 +103,8 @@ TEST_F(FailoverTest, PoolScenario43_ThePoolMovesToTheNewPrimaryWithoutARestart) 
   second.release();
   ASSERT_TRUE(run(first->execute("INSERT INTO public.item VALUES (1)")));
   first.release();
+  ASSERT_TRUE(eventually(
+      [&] { return standby.query_as_superuser("SELECT pg_catalog.to_regclass('public.item') IS NOT NULL") == "t"; }));
   ASSERT_TRUE(eventually([&] { return standby.query_as_superuser("SELECT count(*) FROM item") == "1"; }));
   // The old primary dies, the standby takes its place: what was known of its role is not waited for.
   primary.stop(test::PostgresStop::immediate);
