@@ -191,7 +191,9 @@ class Loader {
       std::string name{rest.substr(0, rest.find('.'))};
       if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
     }
-    if (path.empty() && std::ranges::find(names, "databases") == names.end()) names.emplace_back("databases");
+    // Maps whose entries are all refused are known all the same.
+    const std::string_view map = path.empty() ? "databases" : path == "projects" ? "repositories" : "";
+    if (!map.empty() && std::ranges::find(names, map) == names.end()) names.emplace_back(map);
     return names;
   }
 

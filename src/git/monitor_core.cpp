@@ -119,7 +119,12 @@ Task<Result<>> GitMonitor::Core::check() {
   }
   for (auto& branch : branches) {
     if (!branch.snapshot) continue;
-    if (auto acted = co_await act(&branch, impatient); !acted) co_return acted;
+    auto acted = co_await act(&branch, impatient);
+    if (acted) continue;
+    // The mirror is empty now: no head counts as fetched, although none has moved.
+    if (looks_damaged(acted.error()))
+      for (auto& one : branches) one.seen.clear();
+    co_return acted;
   }
   std::vector<std::string> kept;
   for (const auto& branch : branches) std::ranges::move(branch.tracker.in_force(), std::back_inserter(kept));
