@@ -393,11 +393,15 @@ Task<Result<std::vector<FileBlob>>> Mirror::measure(std::vector<FileBlob> files,
   ids.reserve(files.size());
   for (const auto& file : files) ids.push_back(file.blob);
   auto infos = co_await reader_.describe(std::move(ids), deadline);
-  if (!infos) co_return failure(std::move(infos).error().while_doing(fmt::format("reading {}", settings_.name)));
+  if (!infos) {
+    if (looks_damaged(infos.error())) co_await discard(infos.error());
+    co_return failure(std::move(infos).error().while_doing(fmt::format("reading {}", settings_.name)));
+  }
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!(*infos)[i]) {
       Error error = Error(ErrorKind::not_found, fmt::format("{} is not in the mirror", clean_line(files[i].path, 300)))
                         .with_code(std::string(damaged_code));
+      co_await discard(error);
       co_return failure(std::move(error));
     }
     files[i].size = (*infos)[i]->size;
