@@ -98,8 +98,10 @@ void GitMonitor::Core::plan_next(bool failed) {
 
 SteadyTime GitMonitor::Core::next_round() const {
   SteadyTime next = next_question;
-  for (const auto& branch : branches)
-    if (const auto offer = branch.tracker.next_offer()) next = std::min(next, *offer);
+  for (const auto& branch : branches) {
+    const auto offer = branch.tracker.next_offer();
+    if (offer && !branch.stale) next = std::min(next, *offer);
+  }
   return std::max(next, now() + std::chrono::milliseconds(1));
 }
 
@@ -118,12 +120,11 @@ Task<Result<>> GitMonitor::Core::check() {
     if (auto fresh = co_await refresh(); !fresh) co_return fresh;
   }
   for (auto& branch : branches) {
-    if (!branch.snapshot) continue;
+    if (!branch.snapshot || branch.stale) continue;
     auto acted = co_await act(&branch, impatient);
     if (acted) continue;
     // The mirror is empty now: no head counts as fetched, although none has moved.
-    if (looks_damaged(acted.error()))
-      for (auto& one : branches) one.seen.clear();
+    if (looks_damaged(acted.error())) distrust_mirror();
     co_return acted;
   }
   std::vector<std::string> kept;
@@ -131,6 +132,13 @@ Task<Result<>> GitMonitor::Core::check() {
   mirror.keep(std::move(kept));
   co_await mirror.tidy_when_due(now() + settings.fetch_deadline);
   co_return Result<>{};
+}
+
+void GitMonitor::Core::distrust_mirror() {
+  for (auto& branch : branches) {
+    branch.seen.clear();
+    branch.stale = true;
+  }
 }
 
 Task<Result<>> GitMonitor::Core::refresh() {
@@ -164,6 +172,7 @@ void GitMonitor::Core::take(Branch& branch, Snapshot fresh) {
     log.warn(name(),
              fmt::format("{} stands at {} by {}, which is not acted on: {}", branch.name,
                          short_id(fresh.refused->commit), fresh.refused->author, fresh.refused->error.to_string()));
+  branch.stale = false;
   branch.seen = missing ? std::string() : fresh.refused ? fresh.refused->commit : fresh.commit;
   branch.snapshot = std::move(fresh);
 }
@@ -177,7 +186,7 @@ Task<Result<>> GitMonitor::Core::act(Branch* branch, bool impatient) {
   if (!branch->behind_since) branch->behind_since = std::chrono::system_clock::now();
   auto measured = co_await mirror.measure(std::move(wanted.present), now() + read_deadline);
   if (!measured) {
-    for (auto& other : branches) other.seen.clear();  // fetched again by the next check
+    distrust_mirror();
     co_return failure(std::move(measured).error());
   }
   const std::size_t file_max = settings.mirror.limits.file_bytes_max;

@@ -31,6 +31,7 @@ struct GitMonitor::Core : std::enable_shared_from_this<Core> {
     ChangeTracker tracker;
     std::optional<Snapshot> snapshot;  ///< none: not looked at yet
     std::string seen;                  ///< where the remote was last said to stand, and was fetched; "": no such branch
+    bool stale = false;                ///< the mirror lost its files: fetched again before they are looked at
     std::optional<WallTime> behind_since;
     std::optional<WallTime> last_acted;
   };
@@ -41,6 +42,8 @@ struct GitMonitor::Core : std::enable_shared_from_this<Core> {
   Task<Result<>> check();
   /// Asks for the heads; fetches only what moved.
   Task<Result<>> refresh();
+  /// What the mirror held is fetched again by the next check that asks the remote, and not looked at before.
+  void distrust_mirror();
   Task<Result<>> act(Branch* branch, bool impatient);
   Task<Result<>> offer(Branch* branch, std::vector<FileBlob> present, std::vector<FileBlob> removed,
                        std::vector<RejectedFile> rejected, bool last);
