@@ -264,7 +264,7 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
   const auto deadline = now() + settings_.deadline;
   std::string broken;
   try {
-    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, std::move(order));
+    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, order);
     auto report = co_await aio::with_deadline(bounded(&flow), deadline + flow_grace,
                                               fmt::format("{}: not done within its deadline", wanted.title()));
     if (report) co_return *std::move(report);
@@ -357,7 +357,7 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record || deep)) {
       FlowOrder order{.look_deep = deep};
       if (rotates(planned)) order.rotation = RotationPace::seamless;
-      work->queue.push_back({wanted, std::move(order)});
+      work->queue.push_back({wanted, order});
       continue;
     }
     auto settled = report_of(planned);

@@ -52,7 +52,7 @@ DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired
       desired_(std::move(desired)),
       cause_(std::move(cause)),
       deadline_(deadline),
-      order_(std::move(order)) {}
+      order_(order) {}
 
 PlanInput DeploymentFlow::input() const {
   return {.desired = desired_,
