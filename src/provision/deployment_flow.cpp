@@ -48,11 +48,7 @@ std::vector<std::string> names_of(const DesiredDeployment& desired) {
 
 DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause,
                                SteadyTime deadline, FlowOrder order)
-    : tools_(tools),
-      desired_(std::move(desired)),
-      cause_(std::move(cause)),
-      deadline_(deadline),
-      order_(order) {}
+    : tools_(tools), desired_(std::move(desired)), cause_(std::move(cause)), deadline_(deadline), order_(order) {}
 
 PlanInput DeploymentFlow::input() const {
   return {.desired = desired_,
