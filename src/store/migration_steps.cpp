@@ -166,6 +166,39 @@ CREATE TABLE opi.suspensions (
 COMMENT ON TABLE opi.suspensions IS 'what is left alone until somebody resumes it';
 )";
 
+// The age keys of projects, and what stands in the cluster.
+constexpr std::string_view cluster_sql = R"(
+CREATE TABLE opi.project_keys (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  project text NOT NULL,
+  recipient text NOT NULL,
+  sealed bytea NOT NULL,
+  sealed_to text NOT NULL,
+  origin text NOT NULL DEFAULT '',
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  retire_after timestamptz,
+  CONSTRAINT project_keys_recipient UNIQUE (project, recipient)
+);
+COMMENT ON TABLE opi.project_keys IS 'age keys of projects, the private half sealed to the platform key';
+CREATE UNIQUE INDEX project_keys_current ON opi.project_keys (project) WHERE retire_after IS NULL;
+
+CREATE TABLE opi.cluster_objects (
+  cluster text NOT NULL,
+  kind text NOT NULL,
+  name_space text NOT NULL,
+  name text NOT NULL,
+  project text NOT NULL,
+  deployment text NOT NULL,
+  inputs text NOT NULL,
+  content_hash text NOT NULL,
+  version text NOT NULL,
+  problem text NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (cluster, kind, name_space, name)
+);
+COMMENT ON TABLE opi.cluster_objects IS 'what we wrote to clusters, and what is wrong with it';
+)";
+
 constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
@@ -174,6 +207,7 @@ constexpr std::array steps{
     Migration{.version = 5, .name = "removal", .sql = removal_sql},
     Migration{.version = 6, .name = "drift", .sql = drift_sql},
     Migration{.version = 7, .name = "git_heads_and_suspensions", .sql = git_sql},
+    Migration{.version = 8, .name = "clusters", .sql = cluster_sql},
 };
 
 }  // namespace

@@ -21,7 +21,9 @@ struct Table {
   const char* name;
   const char* id;
 };
-constexpr Table tables[] = {{.name = "opi.control_keys", .id = "name"}, {.name = "opi.credentials", .id = "id::text"}};
+constexpr Table tables[] = {{.name = "opi.control_keys", .id = "name"},
+                            {.name = "opi.credentials", .id = "id::text"},
+                            {.name = "opi.project_keys", .id = "id::text"}};
 
 struct SealedRow {
   std::string id;
