@@ -1,8 +1,9 @@
 // age on a large file, as whole processes beside the program age; and small SOPS files in this one.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <spawn.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,13 +50,8 @@ class Folder {
   fs::path path_;
 };
 
-struct Run {
-  double seconds = 0;
-  double peak_mb = 0;
-};
-
-/// A process from its start to its end, standard input and output redirected.
-Run run(std::vector<std::string> command, const std::string& input, const std::string& output) {
+/// A process, standard input and output redirected.
+pid_t start(std::vector<std::string> command, const std::string& input, const std::string& output) {
   std::vector<char*> argv;
   for (std::string& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -63,48 +59,71 @@ Run run(std::vector<std::string> command, const std::string& input, const std::s
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input.c_str(), O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  const Stopwatch watch;
   pid_t pid = -1;
   const int failed = ::posix_spawnp(&pid, argv.front(), &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw std::runtime_error("cannot run " + command.front());
-  int status = 0;
-  rusage usage{};
-  if (::wait4(pid, &status, 0, &usage) != pid || status != 0) throw std::runtime_error(command.front() + " failed");
-  return {.seconds = watch.wall_seconds(), .peak_mb = static_cast<double>(usage.ru_maxrss) * 1024 / 1e6};
+  return pid;
 }
+
+struct Run {
+  std::vector<std::string> command;
+  std::string input, output;
+
+  /// From its start to its end, in seconds.
+  double seconds() const {
+    const Stopwatch watch;
+    int status = 0;
+    if (::waitpid(start(command, input, output), &status, 0) < 0 || status != 0)
+      throw std::runtime_error(command.front() + " failed");
+    return watch.wall_seconds();
+  }
+  /// The most resident memory it ever had, libraries included. What wait4 says would begin with what this process had.
+  double peak_mb() const {
+    const pid_t pid = start(command, input, output);
+    pollfd ended{.fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), .events = POLLIN, .revents = 0};
+    double peak = 0;
+    int status = 0;
+    while (::waitpid(pid, &status, WNOHANG) == 0) {
+      std::ifstream file(fmt::format("/proc/{}/status", pid));
+      for (std::string line; std::getline(file, line);)
+        if (line.starts_with("VmHWM:")) peak = std::max(peak, std::strtod(line.c_str() + 6, nullptr) * 1024 / 1e6);
+      ::poll(&ended, 1, 2);
+    }
+    ::close(ended.fd);
+    if (status != 0) throw std::runtime_error(command.front() + " failed");
+    return peak;
+  }
+};
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
 }
 
-struct Series {
-  std::vector<double> seconds;
-  double peak_mb = 0;
-  void add(const Run& run) {
-    seconds.push_back(run.seconds);
-    peak_mb = std::max(peak_mb, run.peak_mb);
+/// Ours and theirs in turns, so that what disturbs one disturbs the other; memory in a turn of its own.
+void compare(const char* what, std::size_t megabytes, int rounds, const Run& ours, const Run& theirs) {
+  std::vector<double> our_seconds, their_seconds, ratios;
+  const double our_peak = ours.peak_mb();  // warms caches, too
+  const double their_peak = theirs.peak_mb();
+  for (int round = 0; round < rounds; ++round) {
+    our_seconds.push_back(ours.seconds());
+    their_seconds.push_back(theirs.seconds());
+    ratios.push_back(their_seconds.back() / our_seconds.back());
   }
-};
-
-void report(const char* what, const Series& ours, const Series& theirs, std::int64_t megabytes) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < ours.seconds.size(); ++i) ratios.push_back(theirs.seconds[i] / ours.seconds[i]);
   JsonLine()
       .add("what", what)
-      .add("mb", megabytes)
-      .add("opi_s", median(ours.seconds))
-      .add("age_s", median(theirs.seconds))
+      .add("mb", static_cast<std::int64_t>(megabytes))
+      .add("opi_s", median(our_seconds))
+      .add("age_s", median(their_seconds))
       .add("ratio", median(ratios))
       .add("ratio_min", *std::ranges::min_element(ratios))
       .add("ratio_max", *std::ranges::max_element(ratios))
-      .add("opi_peak_mb", ours.peak_mb)
-      .add("age_peak_mb", theirs.peak_mb)
+      .add("opi_peak_mb", our_peak)
+      .add("age_peak_mb", their_peak)
       .print();
 }
 
-/// In turns, so that what disturbs one disturbs the other.
 void measure_age(std::size_t megabytes, int rounds) {
   const Folder folder;
   const std::string opi = (fs::read_symlink("/proc/self/exe").parent_path() / "opi").string();
@@ -117,23 +136,12 @@ void measure_age(std::size_t megabytes, int rounds) {
     for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i * 131 >> 3U);
     for (std::size_t i = 0; i < megabytes; ++i) plain.write(block.data(), static_cast<std::streamsize>(block.size()));
   }
-  Series our_encrypt;
-  Series their_encrypt;
-  Series our_decrypt;
-  Series their_decrypt;
-  for (int round = 0; round <= rounds; ++round) {
-    const Run a = run({opi, "age", "encrypt", "-r", recipient}, folder.file("plain"), folder.file("ours"));
-    const Run b = run({"age", "-r", recipient}, folder.file("plain"), folder.file("theirs"));
-    const Run c = run({opi, "age", "decrypt", "-i", folder.file("key")}, folder.file("theirs"), folder.file("out"));
-    const Run d = run({"age", "-d", "-i", folder.file("key")}, folder.file("ours"), folder.file("out"));
-    if (round == 0) continue;  // warms caches
-    our_encrypt.add(a);
-    their_encrypt.add(b);
-    our_decrypt.add(c);
-    their_decrypt.add(d);
-  }
-  report("age encrypt", our_encrypt, their_encrypt, static_cast<std::int64_t>(megabytes));
-  report("age decrypt", our_decrypt, their_decrypt, static_cast<std::int64_t>(megabytes));
+  compare("age encrypt", megabytes, rounds,
+          {{opi, "age", "encrypt", "-r", recipient}, folder.file("plain"), folder.file("ours")},
+          {{"age", "-r", recipient}, folder.file("plain"), folder.file("theirs")});
+  compare("age decrypt", megabytes, rounds,
+          {{opi, "age", "decrypt", "-i", folder.file("key")}, folder.file("theirs"), folder.file("out")},
+          {{"age", "-d", "-i", folder.file("key")}, folder.file("ours"), folder.file("out")});
 }
 
 void measure_sops() {

@@ -21,18 +21,6 @@ git::MonitorSettings monitor_settings(const Services& services, const Repository
   return settings;
 }
 
-http::BranchStatus shown(const git::BranchStatus& branch) {
-  return {.branch = branch.branch,
-          .head = branch.head,
-          .author = branch.author,
-          .files = branch.files,
-          .behind_since = branch.behind_since,
-          .last_acted = branch.last_acted,
-          .refused_commit = branch.refused_commit,
-          .refused_author = branch.refused_author,
-          .refused_reason = branch.refused_reason};
-}
-
 bool in_trouble(const git::MonitorStatus& status) {
   return status.state == git::MonitorState::unreachable ||
          std::ranges::any_of(status.branches, [](const auto& branch) { return !branch.refused_commit.empty(); });
@@ -113,8 +101,8 @@ std::vector<http::RepositoryStatus> GitMonitors::status() const {
                                   .checks = seen.checks,
                                   .checks_failed = seen.checks_failed,
                                   .fetches = seen.children.fetch,
-                                  .waiting = seen.waiting.size()};
-    for (const auto& branch : seen.branches) status.branches.push_back(shown(branch));
+                                  .waiting = seen.waiting.size(),
+                                  .branches = seen.branches};
     all.push_back(std::move(status));
   }
   return all;

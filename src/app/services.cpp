@@ -43,7 +43,10 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   for (const auto& [name, database] : settings.databases) {
     if (name != "main") manager.rules.pool_projects[name] = *database.projects;
   }
-  manager.repository = *settings.projects.repository.url;
+  for (const auto& repository : repositories_of(settings)) {
+    for (const auto& branch : repository.settings->followed())
+      manager.repositories.urls.emplace(file_name(repository, branch, ""), *repository.settings->url);
+  }
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;
   manager.deep_interval = *settings.provision.deep_interval;

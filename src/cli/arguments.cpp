@@ -58,6 +58,26 @@ void add_removals(CLI::App& program, Arguments& arguments) {
   }
 }
 
+void add_repositories(CLI::App& program, Arguments& arguments) {
+  auto* list = command(program, arguments, "repositories",
+                       "Print what the daemon here follows, how far it is, and what fails", Command::repositories);
+  auto* suspend = command(program, arguments, "suspend", "Leave a repository or a project alone until it is resumed",
+                          Command::suspend);
+  auto* resume = command(program, arguments, "resume", "No longer leave it alone", Command::resume);
+  auto* reconcile = command(program, arguments, "reconcile", "Look at it now", Command::reconcile);
+  suspend->add_option("--reason", arguments.reason, "why, for those who wonder")->type_name("TEXT");
+  for (auto* sub : {suspend, resume, reconcile}) {
+    sub->add_option("kind", arguments.kind, "repository or project")
+        ->required()
+        ->check(CLI::IsMember({"repository", "project"}));
+    sub->add_option("name", arguments.name, "its name")->required()->type_name("NAME");
+  }
+  for (auto* sub : {list, suspend, resume, reconcile}) {
+    add_config(sub, arguments);
+    sub->add_flag("--json", arguments.json, "print JSON");
+  }
+}
+
 void add_commands(CLI::App& program, Arguments& arguments) {
   auto* serve = command(program, arguments, "serve", "Run the daemon", Command::serve);
   add_config(serve, arguments);
@@ -81,6 +101,7 @@ void add_commands(CLI::App& program, Arguments& arguments) {
 
   add_rotate(program, arguments);
   add_removals(program, arguments);
+  add_repositories(program, arguments);
 
   auto* credentials =
       command(program, arguments, "credentials", "Print how an application connects", Command::credentials);

@@ -35,6 +35,10 @@ enum class Command {
   sops_edit,
   sops_updatekeys,
   secrets_reseal,
+  repositories,
+  suspend,
+  resume,
+  reconcile,
 };
 
 /// Every option of every command; a command looks at its own.
@@ -52,6 +56,9 @@ struct Arguments {
   std::string examples = {};           ///< demo
   std::vector<std::string> rest = {};  ///< files of validate, arguments for psql
   bool dry_run = false;                ///< secrets reseal
+  std::string kind = {};               ///< suspend, resume, reconcile: repository or project
+  std::string name = {};               ///< of which
+  std::string reason = {};             ///< suspend
   bool ignored_flag = false;           ///< options of the programs we stand in for that change nothing here
   std::string ignored_text = {};
   AgeArguments age = {};

@@ -14,7 +14,7 @@
 namespace opi::cli {
 namespace {
 
-constexpr std::size_t piece_bytes = std::size_t{1} << 20U;
+constexpr std::size_t piece_bytes = std::size_t{256} << 10U;
 
 Error file_error(const std::string& what, const std::string& path, int why) {
   const ErrorKind kind = why == ENOENT                   ? ErrorKind::not_found

@@ -5,6 +5,7 @@
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
 #include "cli/removals.hpp"
+#include "cli/repositories.hpp"
 #include "cli/rotate.hpp"
 #include "cli/schema.hpp"
 #include "cli/secrets.hpp"
@@ -43,6 +44,10 @@ int run(const Arguments& arguments) {
     case Command::sops_decrypt: return opi::cli::run_sops_decrypt(arguments.sops, environment);
     case Command::sops_edit: return opi::cli::run_sops_edit(arguments.sops, environment);
     case Command::sops_updatekeys: return opi::cli::run_sops_updatekeys(arguments.sops, environment);
+    case Command::repositories:
+    case Command::suspend:
+    case Command::resume:
+    case Command::reconcile: return opi::cli::run_repositories(arguments, environment);
     case Command::secrets_reseal: return opi::cli::run_secrets_reseal(arguments, environment);
   }
   return opi::cli::exit_usage;

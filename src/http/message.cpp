@@ -6,20 +6,6 @@
 
 namespace opi::http {
 
-std::string_view to_string(Method method) noexcept {
-  switch (method) {
-    case Method::get: return "GET";
-    case Method::head: return "HEAD";
-    case Method::post: return "POST";
-    case Method::put: return "PUT";
-    case Method::patch: return "PATCH";
-    case Method::delete_: return "DELETE";
-    case Method::options: return "OPTIONS";
-    case Method::other: return "OTHER";
-  }
-  return "OTHER";
-}
-
 Peer peer_of(std::string address) {
   bool loopback = address == "unix";
   for (const std::string_view start : {"127.", "[::1]:", "[::ffff:127."}) {

@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "rest/message.hpp"
+
 namespace opi::http {
 
-enum class Method { get, head, post, put, patch, delete_, options, other };
-std::string_view to_string(Method method) noexcept;
-
-/// Names in lower case, in the order received; a name may stand twice.
-using Headers = std::vector<std::pair<std::string, std::string>>;
+using rest::Headers;  ///< in the order received
+using rest::Method;
+using rest::to_string;
 
 /// Who is at the other end of the connection.
 struct Peer {

@@ -10,6 +10,7 @@
 
 #include "aio/lifespan.hpp"
 #include "base/clock.hpp"
+#include "git/monitor_status.hpp"
 #include "pg/database_pool.hpp"
 
 namespace opi::http {
@@ -34,19 +35,6 @@ struct GitStatus {
   std::string last_error = {};  ///< "" once a poll succeeds again
 };
 
-/// One followed branch of a repository.
-struct BranchStatus {
-  std::string branch;
-  std::string head = {};  ///< commit in force
-  std::string author = {};
-  std::uint64_t files = 0;
-  std::optional<WallTime> behind_since = {};  ///< since when something of the head waits to be acted on
-  std::optional<WallTime> last_acted = {};
-  std::string refused_commit = {};  ///< the branch has moved there, and its signature does not satisfy
-  std::string refused_author = {};
-  std::string refused_reason = {};
-};
-
 /// One repository of project files.
 struct RepositoryStatus {
   std::string name;
@@ -62,7 +50,7 @@ struct RepositoryStatus {
   std::uint64_t checks_failed = 0;
   std::uint64_t fetches = 0;
   std::uint64_t waiting = 0;  ///< files that were not acted on yet, or cannot be used
-  std::vector<BranchStatus> branches = {};
+  std::vector<git::BranchStatus> branches = {};
 };
 
 /// Webhooks that came in.

@@ -39,7 +39,7 @@ boost::json::object git_json(const GitStatus& git) {
   return object;
 }
 
-boost::json::object branch_json(const BranchStatus& branch) {
+boost::json::object branch_json(const git::BranchStatus& branch) {
   boost::json::object object{{"branch", branch.branch}, {"files", branch.files}};
   add_unless_empty(object, "head", branch.head);
   add_unless_empty(object, "author", branch.author);

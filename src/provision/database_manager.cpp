@@ -251,7 +251,7 @@ FlowTools DatabaseManager::flow_tools() {
           .stats = &stats_,
           .server_ids = &server_ids_,
           .cluster = settings_.rules.cluster,
-          .repository = settings_.repository,
+          .repositories = &settings_.repositories,
           .log = tools_.log,
           .on_step = tools_.on_step,
           .rotation = settings_.rotation,
@@ -316,13 +316,14 @@ Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan*
     if (known == nullptr || planned.refusal || planned.waiting || !planned.actions.empty() || planned.to_record)
       continue;
     const auto& record = known->deployment;
-    if (record.blob_id == wanted.source.blob && record.file == wanted.source.file &&
+    const auto repository = settings_.repositories.of(wanted.source.file);
+    if (record.blob_id == wanted.source.blob && record.file == wanted.source.file && record.repository == repository &&
         record.namespace_ == wanted.namespace_ && record.deletion == wanted.deletion && !record.removal_confirmed)
       continue;
     store::Declaration one{
         .key = record.key, .cluster = record.cluster, .server_id = record.server_id, .base_name = record.base_name};
     one.namespace_ = wanted.namespace_;
-    one.repository = settings_.repository;
+    one.repository = repository;
     one.file = wanted.source.file;
     one.blob_id = wanted.source.blob;
     one.commit_id = wanted.source.commit;

@@ -33,8 +33,8 @@ namespace opi::provision {
 /// What the operator decides. Plain values.
 struct ManagerSettings {
   DesiredRules rules = {};
-  std::string repository = {};    ///< URL or path of the projects repository, for the inventory; no password in it
-  std::uint32_t parallelism = 4;  ///< deployments worked on at the same time, each on its own lease
+  FollowedRepositories repositories = {};  ///< for the inventory
+  std::uint32_t parallelism = 4;           ///< deployments worked on at the same time, each on its own lease
   std::chrono::milliseconds deadline{
       120'000};  ///< of one deployment's flow, its waiting for a lease and for locks included
   /// The inside of each database is looked at that often though nothing asks for it, spread over a fifth of the time;

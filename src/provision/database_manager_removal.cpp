@@ -59,7 +59,7 @@ std::vector<RemovalDecision> DatabaseManager::removals(const Estate& estate) con
                           .projects = projects_.projects(),
                           .broken = broken,
                           .inventory = estate.inventory,
-                          .repository = settings_.repository,
+                          .repositories = settings_.repositories,
                           .now = SystemClock().wall()},
                          settings_.removal);
 }

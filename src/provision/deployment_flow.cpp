@@ -280,7 +280,7 @@ Task<Result<>> DeploymentFlow::journal() {
   declaration.server_id = server_id_;
   declaration.base_name = desired_.names.base;
   declaration.namespace_ = desired_.namespace_;
-  declaration.repository = tools_->repository;
+  declaration.repository = tools_->repositories->of(desired_.source.file);
   declaration.file = desired_.source.file;
   declaration.blob_id = desired_.source.blob;
   declaration.commit_id = desired_.source.commit;

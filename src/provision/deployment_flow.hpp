@@ -41,7 +41,7 @@ struct FlowTools {
   ProvisionStats* stats = nullptr;
   std::map<std::string, std::int64_t, std::less<>>* server_ids = nullptr;  ///< by pool, filled as they are asked for
   std::string cluster;
-  std::string repository;
+  const FollowedRepositories* repositories = nullptr;
   Logger log;
   StepHook on_step = {};
   RotationRules rotation = {};

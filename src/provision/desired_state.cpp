@@ -165,6 +165,12 @@ void refuse_collisions(std::vector<DesiredDeployment>& all) {
 
 }  // namespace
 
+std::string_view FollowedRepositories::of(std::string_view file) const {
+  auto found = urls.find(file.substr(0, file.find(':') + 1));
+  if (found == urls.end()) found = urls.find("");  // a path may have a colon of its own
+  return found == urls.end() ? std::string_view() : found->second;
+}
+
 std::string DesiredDeployment::inputs_hash() const {
   // Lengths before texts: no two different inputs have one form. The first line is the version of what we do with them.
   std::string form = "inputs 1\n";

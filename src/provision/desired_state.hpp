@@ -19,10 +19,20 @@ namespace opi::provision {
 
 /// Where a declaration comes from: a version of a file.
 struct SourceRef {
-  std::string file;         ///< path in the repository
+  std::string file;         ///< as messages name it: its path, behind "team-a:" when its repository has a name
   std::string blob = {};    ///< Git's id of that version; empty when it was read from disk
   std::string commit = {};  ///< the commit it was seen at
   friend bool operator==(const SourceRef&, const SourceRef&) = default;
+};
+
+/// The repositories whose files are followed.
+struct FollowedRepositories {
+  /// What stands before the path in the names of a repository's files ("team-a:", or nothing) → its URL, without a
+  /// password.
+  std::map<std::string, std::string, std::less<>> urls = {};
+
+  /// The URL of the one that `file` is in; "" when it is followed no more.
+  std::string_view of(std::string_view file) const;
 };
 
 /// A parsed project and where it comes from.

@@ -21,7 +21,8 @@ std::string day(WallTime time) {
 
 /// Why nothing may be concluded from the deployment not being declared.
 std::optional<std::string> doubt(const RemovalInput& input, const store::DeploymentRecord& record) {
-  if (record.repository != input.repository) return fmt::format("was declared in {}, kept", record.repository);
+  if (record.repository != input.repositories.of(record.file))
+    return fmt::format("was declared in {}, kept", record.repository);
   bool project_declared = false;
   for (const auto& from : input.projects) {
     if (from.project.name.value != record.key.project) continue;

@@ -48,15 +48,15 @@ struct RemovalInput {
   const std::vector<SourcedProject>& projects;    ///< every project in force, of all clusters
   const std::vector<BrokenFile>& broken;
   const store::Inventory& inventory;
-  std::string_view repository;  ///< what an inventory row must come from to be judged by these files
+  const FollowedRepositories& repositories;  ///< what an inventory row must come from to be judged by these files
   WallTime now{};
 };
 
 /// One decision for each deployment of the inventory that is not in `desired`, in the inventory's order. Pure.
 ///
-/// Kept are: what `deletion: keep` was declared for, what another repository declared, what is declared for another
-/// cluster, what a file that cannot be read may still declare. An estate that declares nothing at all, and a mass
-/// deletion, are held until they are confirmed. A tombstone that was begun under the brake stays what it is.
+/// Kept are: what `deletion: keep` was declared for, what a repository declared that is not followed, what is declared
+/// for another cluster, what a file that cannot be read may still declare. An estate that declares nothing at all, and
+/// a mass deletion, are held until they are confirmed. A tombstone that was begun under the brake stays what it is.
 std::vector<RemovalDecision> decide_removals(const RemovalInput& input, const RemovalRules& rules);
 
 /// The plan of one decision: what is observed is still there. `server`: null when it could not be asked. Pure.

@@ -10,8 +10,10 @@ std::string_view to_string(Method method) noexcept {
     case Method::put: return "PUT";
     case Method::patch: return "PATCH";
     case Method::delete_: return "DELETE";
+    case Method::options: return "OPTIONS";
+    case Method::other: return "OTHER";
   }
-  return "GET";
+  return "OTHER";
 }
 
 std::string_view Response::header(std::string_view name) const noexcept {

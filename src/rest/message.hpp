@@ -12,7 +12,8 @@
 
 namespace opi::rest {
 
-enum class Method { get, head, post, put, patch, delete_ };
+/// `other` is what a server was sent and does not know; a client cannot send it.
+enum class Method { get, head, post, put, patch, delete_, options, other };
 std::string_view to_string(Method method) noexcept;
 
 /// Names in lower case; a name may stand twice.

@@ -39,6 +39,7 @@ Result<std::string> to_bytes(const Request& request, std::string_view host) {
   const auto spoils = [](char c) { return c <= ' ' || c == '\x7f'; };
   if (!request.target.starts_with('/') || std::ranges::any_of(request.target, spoils))
     return failure(ErrorKind::invalid, "the target of a request is not a path");
+  if (request.method == Method::other) return failure(ErrorKind::invalid, "a request without a method");
   std::string bytes;
   // One buffer of the final size: a growing one would leave copies of the secrets behind.
   std::size_t size = request.target.size() + host.size() + request.authorization.size() + request.body.size() + 256;

@@ -16,6 +16,10 @@ bool header_ends(std::string_view bytes) noexcept {
   return mark != std::string_view::npos && bytes.find('\n', mark + 1) != std::string_view::npos;
 }
 
+std::unexpected<Error> damaged() {
+  return failure(ErrorKind::invalid, "age payload: damaged, cut short, or followed by something else");
+}
+
 }  // namespace
 
 AgeEncryptor::AgeEncryptor(std::string header, const AgeFileKey& file_key, AgeForm form)
@@ -100,12 +104,19 @@ Result<> AgeDecryptor::take(std::string_view text, std::string& into) {
 }
 
 Result<> AgeDecryptor::take_binary(std::string_view bytes, std::string& into) {
+  if (payload_ && !held_.empty() && held_.size() <= age_sealed_chunk_bytes &&
+      held_.size() + bytes.size() > age_sealed_chunk_bytes) {
+    // Something follows the chunk that was begun, so it is not the last one.
+    const std::size_t missing = age_sealed_chunk_bytes - held_.size();
+    held_.append(bytes.substr(0, missing));
+    bytes.remove_prefix(missing);
+    if (!payload_->open(held_, false, into)) return damaged();
+    held_.clear();
+  }
   if (held_.empty() && payload_) {
     // The common case without a copy: whole chunks, of which the last is not the file's last.
     while (bytes.size() > age_sealed_chunk_bytes) {
-      if (!payload_->open(bytes.substr(0, age_sealed_chunk_bytes), false, into)) {
-        return failure(ErrorKind::invalid, "age payload: damaged, cut short, or followed by something else");
-      }
+      if (!payload_->open(bytes.substr(0, age_sealed_chunk_bytes), false, into)) return damaged();
       bytes.remove_prefix(age_sealed_chunk_bytes);
     }
   }
@@ -151,7 +162,7 @@ Result<> AgeDecryptor::open_chunks(bool all, std::string& into) {
     good = payload_->open(rest, true, into);
     rest = {};
   }
-  if (!good) return failure(ErrorKind::invalid, "age payload: damaged, cut short, or followed by something else");
+  if (!good) return damaged();
   held_.erase(0, held_.size() - rest.size());
   return {};
 }

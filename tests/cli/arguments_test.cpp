@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/repositories.hpp"
+
 namespace opi::cli {
 namespace {
 
@@ -44,6 +46,35 @@ TEST(Arguments, RotationIsOfAProjectAndSeamlessUnlessAskedOtherwise) {
   EXPECT_EQ(leaked->deployment, "prod");
   EXPECT_TRUE(leaked->immediately);
   EXPECT_FALSE(parse({"rotate"}).has_value()) << "never everything by a slip";
+}
+
+TEST(Arguments, ARepositoryOrAProjectIsSuspendedByItsName) {
+  const auto suspend = parse({"suspend", "project", "shop", "--reason", "migration"});
+  EXPECT_EQ(suspend->command, Command::suspend);
+  EXPECT_EQ(suspend->kind + " " + suspend->name + " " + suspend->reason, "project shop migration");
+  EXPECT_EQ(parse({"resume", "repository", "team-a"})->command, Command::resume);
+  EXPECT_EQ(parse({"reconcile", "project", "shop"})->command, Command::reconcile);
+  EXPECT_EQ(parse({"repositories"})->command, Command::repositories);
+  EXPECT_FALSE(parse({"suspend", "deployment", "shop"}).has_value());
+  EXPECT_FALSE(parse({"suspend", "project"}).has_value());
+}
+
+TEST(Repositories, AreATableAndWhatFailsHasALineOfReason) {
+  const auto text = repositories_text(
+      R"({"repositories": [{"name": "team-a", "state": "unreachable", "last_check": "2026-01-02T03:04:05Z",
+          "failing_since": "2026-01-02T03:00:00Z", "error": "refused", "branches": [
+            {"branch": "main", "head": "0123456789abcdef", "files": 3, "behind_since": "2026-01-02T03:01:00Z",
+             "refused": {"commit": "fedcba9876543210", "author": "Eve", "reason": "it is not signed"}},
+            {"branch": "next", "files": 0}]}]})");
+  ASSERT_TRUE(text);
+  EXPECT_EQ(*text,
+            "REPOSITORY  BRANCH  STATE        HEAD     LAST CHECK  LAST SUCCESS  NEXT CHECK  BEHIND SINCE\n"
+            "team-a      main    unreachable  0123456  03:04:05Z   -             -           03:01:00Z\n"
+            "team-a      next    unreachable  -        03:04:05Z   -             -           -\n"
+            "\nteam-a: since 2026-01-02T03:00:00Z: refused"
+            "\nteam-a: fedcba9 of main is not acted on: it is not signed\n");
+  for (const char* odd : {"", "[]", "{}", "{\"repositories\": 1}", "not json"}) EXPECT_FALSE(repositories_text(odd));
+  EXPECT_EQ(repositories_text("{\"repositories\": [1, {\"branches\": [2]}]}").value().substr(0, 10), "REPOSITORY");
 }
 
 TEST(Arguments, ConfigHasCommandsOfItsOwn) {

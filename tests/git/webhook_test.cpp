@@ -133,6 +133,45 @@ TEST_F(ReceiverTest, the_repository_that_is_named_is_woken_and_no_other) {
   EXPECT_EQ(receiver.receive(from_github(github), "nobody"), WebhookOutcome::refused);
 }
 
+TEST_F(ReceiverTest, a_push_of_every_host_wakes_what_it_names) {
+  WebhookReceiver receiver({target("github", "git@github.com:team/projects.git", "s3cret"),
+                            target("gitlab", "https://gitlab.example.org/group/sub/projects", "s3cret"),
+                            target("gitea", "https://gitea.example.org/g/projects.git", "s3cret"),
+                            target("cloud", "https://bitbucket.org/b/projects.git", "s3cret"),
+                            target("server", "https://bitbucket.example.org/scm/b/projects.git", "s3cret"),
+                            target("other", "https://git.example.org/o/projects.git", "s3cret")});
+  const auto body = [](std::string text, std::string_view path) {
+    text.replace(text.find("PATH"), 4, path);
+    return text;
+  };
+  const std::string gitea = body(R"({"ref": "refs/heads/main", "repository": {"full_name": "PATH"}})", "g/projects");
+  const std::string in_gitlab =
+      body(R"({"ref": "refs/heads/main", "project": {"path_with_namespace": "PATH"}})", "group/sub/projects");
+  const std::string cloud =
+      body(R"({"push": {"changes": [{"new": {"name": "main"}}]}, "repository": {"full_name": "PATH"}})", "b/projects");
+  const std::string server = body(
+      R"({"changes": [{"ref": {"id": "refs/heads/main"}}], "repository": {"links": {"clone": [{"href": "PATH"}]}}})",
+      "https://bitbucket.example.org/scm/b/projects.git");
+  const std::string generic =
+      body(R"({"ref": "refs/heads/main", "repository": {"clone_url": "PATH"}})", "https://git.example.org/o/projects");
+  const auto with = [](const std::string& text, const char* event, const char* what, const char* header,
+                       const std::string& proof) { return request(text, {{event, what}, {header, proof}}); };
+  const std::vector<WebhookRequest> pushes{
+      from_github(github),
+      with(in_gitlab, "x-gitlab-event", "Push Hook", "x-gitlab-token", "s3cret"),
+      with(gitea, "x-gitea-event", "push", "x-gitea-signature", hmac("s3cret", gitea)),
+      with(gitea, "x-forgejo-event", "push", "x-forgejo-signature", hmac("s3cret", gitea)),
+      with(cloud, "x-event-key", "repo:push", "x-hub-signature", "sha256=" + hmac("s3cret", cloud)),
+      with(server, "x-event-key", "repo:refs_changed", "x-hub-signature", "sha256=" + hmac("s3cret", server)),
+      with(generic, "accept", "*/*", "x-signature-256", "sha256=" + hmac("s3cret", generic))};
+  for (auto push : pushes) {
+    EXPECT_EQ(receiver.receive(push), WebhookOutcome::woken) << push.body;
+    push.headers.back().second.back() ^= 1;
+    EXPECT_EQ(receiver.receive(push), WebhookOutcome::refused) << push.body;
+  }
+  EXPECT_THAT(woken, testing::ElementsAre("github", "gitlab", "gitea", "gitea", "cloud", "server", "other"));
+}
+
 TEST_F(ReceiverTest, what_is_about_nothing_that_is_followed_is_ignored) {
   WebhookReceiver receiver({target("a", "https://github.com/team/projects.git", "s3cret")});
   const std::string other = R"({"ref": "refs/heads/other", "repository": {"full_name": "team/projects"}})";

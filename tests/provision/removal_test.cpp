@@ -52,7 +52,7 @@ class Removals : public ::testing::Test {
                             .projects = projects,
                             .broken = broken,
                             .inventory = inventory,
-                            .repository = "repo",
+                            .repositories = repositories,
                             .now = now},
                            rules);
   }
@@ -67,6 +67,7 @@ class Removals : public ::testing::Test {
   std::vector<DesiredDeployment> desired;
   std::vector<SourcedProject> projects;
   std::vector<BrokenFile> broken;
+  FollowedRepositories repositories{.urls = {{"", "repo"}}};
   store::Inventory inventory;
 };
 
@@ -110,6 +111,18 @@ TEST_F(Removals, AnotherRepositorysAndAnotherClustersAreLeftAlone) {
   of("d3").repository = "elsewhere";
   EXPECT_EQ(only().reason, "was declared in elsewhere, kept");
   of("d3").repository = "repo";
+  // Of several, each has its own; one that is not in the settings any more judges nothing.
+  repositories.urls["team:"] = "elsewhere";
+  of("d3").file = "team:apps/d3.yaml";
+  EXPECT_EQ(only().reason, "was declared in repo, kept");
+  of("d3").repository = "elsewhere";
+  EXPECT_EQ(only().step, RemovalStep::bury);
+  repositories.urls.erase("team:");
+  EXPECT_EQ(only().reason, "was declared in elsewhere, kept");
+  of("d3").repository = "repo";
+  of("d3").file = "projects/odd:name.yaml";
+  EXPECT_EQ(only().step, RemovalStep::bury) << "a colon of the path's own";
+  of("d3").file = "projects/d3.yaml";
   projects.push_back(other);
   projects.back().project.name.value = "d3";
   project::Deployment deployment;

@@ -41,6 +41,7 @@ TEST(RequestBytes, AGetHasNoLengthAndAPostAlwaysOne) {
 }
 
 TEST(RequestBytes, WhatWouldBreakOutOfItsLineIsRefused) {
+  EXPECT_FALSE(to_bytes(Request{.method = Method::other, .target = "/"}, "h"));
   EXPECT_FALSE(to_bytes(Request{.target = "/a b"}, "h"));
   EXPECT_FALSE(to_bytes(Request{.target = "/a\r\nx: y"}, "h"));
   EXPECT_FALSE(to_bytes(Request{.target = "http://elsewhere/"}, "h"));

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <filesystem>
+#include <random>
 #include <span>
 #include <string>
 
@@ -43,14 +44,24 @@ std::string pattern(std::size_t size) {
   return bytes;
 }
 
-constexpr std::size_t sizes[] = {0, 1, 47, 48, 49, 65535, 65536, 65537, 131071, 131072, 131073, 200'003};
+/// Around the boundaries of armor's lines and of chunks: the fixed ones, and others in every run.
+const std::vector<std::size_t>& sizes() {
+  static const auto all = [] {
+    std::vector<std::size_t> some{0, 1, 47, 48, 49, 65535, 65536, 65537, 131071, 131072, 131073, 200'003};
+    std::random_device random;
+    for (const std::size_t boundary : {48U, 65536U, 131072U, 196608U})
+      some.push_back(boundary - 40 + std::uniform_int_distribution<std::size_t>(0, 80)(random));
+    return some;
+  }();
+  return all;
+}
 
 TEST(NpmAge, OpensWhatWeSeal) {
   const AgeIdentity identity = AgeIdentity::generate();
   const AgeIdentity other = AgeIdentity::generate();
   const std::vector<AgeRecipient> recipients{other.recipient(), identity.recipient()};
   json::array requests;
-  for (const std::size_t size : sizes) {
+  for (const std::size_t size : sizes()) {
     for (const bool armor : {false, true}) {
       const std::string sealed = age_encrypt(pattern(size), recipients).value();
       requests.push_back({{"operation", "age_decrypt"},
@@ -60,13 +71,14 @@ TEST(NpmAge, OpensWhatWeSeal) {
     }
   }
   const json::array answers = ask(requests);
-  for (std::size_t i = 0; i < answers.size(); ++i) EXPECT_TRUE(bytes_of(answers[i]) == pattern(sizes[i / 2])) << i;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    EXPECT_TRUE(bytes_of(answers[i]) == pattern(sizes()[i / 2])) << sizes()[i / 2];
 }
 
 TEST(NpmAge, SealsWhatWeOpen) {
   const AgeIdentity identity = AgeIdentity::generate();
   json::array requests;
-  for (const std::size_t size : sizes) {
+  for (const std::size_t size : sizes()) {
     for (const bool armor : {false, true}) {
       requests.push_back(
           {{"operation", "age_encrypt"},
@@ -79,7 +91,7 @@ TEST(NpmAge, SealsWhatWeOpen) {
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const auto opened = age_decrypt(bytes_of(answers[i]), std::span(&identity, 1));
     ASSERT_TRUE(opened) << opened.error().to_string();
-    EXPECT_TRUE(opened->equals(pattern(sizes[i / 2]))) << i;
+    EXPECT_TRUE(opened->equals(pattern(sizes()[i / 2]))) << sizes()[i / 2];
   }
 }
 
@@ -109,12 +121,21 @@ TEST(NpmSops, OpensWhatWeEncrypt) {
                        {"identity", identity.to_secret().reveal()}};
   };
   const std::string yaml =
-      "a: text\nnumber: 42\nyes: true\npi: 3.5\nnested:\n  list: [one, two]\n  h\xC3\xA9: \xF0\x9F\x94\x91\n";
+      "# top\na: text # behind\nnumber: 42\nyes: true\npi: 3.5\nnested: # of it\n  list: [one, two]\n  # inside\n"
+      "  h\xC3\xA9: \xF0\x9F\x94\x91\n";
+  // What is easily read as something else. (It holds no times and no numbers beyond those of JavaScript.)
+  const std::string odd =
+      "# everywhere\nzero: 0\nnegative: -7\nlarge: 9007199254740991\nsmall: 2.5e-7\nhuge: 1e+21\nnone: null\nempty: "
+      "''\n"
+      "list: []\nmap: {}\nno: false\ndate: '2020-01-02'\nshared: &it # anchor\n  k: v\nagain: *it\nsigns: "
+      "\"\\u202Ea\\u200D\\0e\\u0301\"\n"
+      "text: |\n  one\n\n  # no comment\n# end\n";
   const json::array answers =
       ask({request(encrypted(yaml, sops::Format::yaml), "yaml"),
            request(encrypted(yaml, sops::Format::yaml, {.encrypted_regex = "^nested$"}), "yaml"),
            request(encrypted(R"({"a": "text", "b": {"c": [1, true, null, "x"]}})", sops::Format::json), "json"),
-           request(encrypted("A=one\nB=two words\nC=a=b\n", sops::Format::dotenv), "env")});
+           request(encrypted("A=one\nB=two words\nC=a=b\n", sops::Format::dotenv), "env"),
+           request(encrypted(odd, sops::Format::yaml), "yaml")});
   for (const std::size_t i : {0U, 1U}) {
     const json::object& opened = answers.at(i).at("ok").as_object();
     EXPECT_EQ(opened.at("a"), "text");
@@ -126,6 +147,12 @@ TEST(NpmSops, OpensWhatWeEncrypt) {
   }
   EXPECT_EQ(json::serialize(answers.at(2).at("ok")), R"({"a":"text","b":{"c":[1,true,null,"x"]}})");
   EXPECT_EQ(answers.at(3).at("ok").at("B"), "two words");
+  EXPECT_EQ(json::serialize(answers.at(4).at("ok")),
+            R"({"zero":0,"negative":-7,"large":9007199254740991,"small":2.5E-7,"huge":1E21,"none":null,"empty":"",)"
+            R"("list":[],"map":{},"no":false,"date":"2020-01-02","shared":{"k":"v"},"again":{"k":"v"},)"
+            "\"signs\":\"\xE2\x80\xAE"
+            "a\xE2\x80\x8D\\u0000e\xCC\x81\","
+            R"("text":"one\n\n# no comment\n"})");
 }
 
 }  // namespace

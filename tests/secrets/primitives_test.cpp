@@ -78,6 +78,15 @@ TEST(Primitives, ChaCha20Poly1305SealsAndOpens) {
   }
 }
 
+TEST(Primitives, ChaCha20Poly1305TagWithoutAdditionalData) {
+  Key key;  // Project Wycheproof, chacha20_poly1305_test.json, the empty message without additional data
+  fill(key, from_hex("80ba3192c803ce965ea371d5ff073cf0f43b6a2ab576b208426e11409c09b9b0"));
+  const ChaCha20Poly1305::Nonce nonce{0x4d, 0xa5, 0xbf, 0x8d, 0xfd, 0x58, 0x52, 0xc1, 0xea, 0x12, 0x37, 0x9d};
+  std::string sealed;
+  ChaCha20Poly1305(key).seal(nonce, "", sealed);
+  EXPECT_EQ(sealed, from_hex("76acb342cf3166a5b63c0c0ea1383c8d"));
+}
+
 TEST(Primitives, ScryptOfRfc7914) {
   Key key;
   ASSERT_TRUE(scrypt("pleaseletmein", "SodiumChloride", 14, key));  // §12: N 16384, r 8, p 1, its first 32 bytes

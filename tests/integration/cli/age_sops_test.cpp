@@ -1,9 +1,14 @@
 // `opi age` and `opi sops` as those meet them who know age and sops: options, environment, files, exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
 
 #include <iterator>
+#include <utility>
 
 #include "integration/cli/program.hpp"
 
@@ -11,10 +16,87 @@ namespace opi::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* key_text = "AGE-SECRET-KEY-15SNRF5Z6NYNWJPRD09GJC0F55SMFFT3UQF5EQNMSN5E3MVFP6WCQP08H7G";
 constexpr const char* recipient = "age1tpvrerc99al9t4sdqf0gn795yu72uan4dx2q9nxkv7sgtg3n855qe2mukc";
+
+/// A program that sits at a terminal of its own, which this end of it types on. Killed when it goes out of scope alive.
+class AtTerminal {
+ public:
+  AtTerminal(const fs::path& folder, std::vector<std::string> argv) {
+    auto environment = program_environment({"TERM=dumb"});
+    const auto pointers = [](std::vector<std::string>& texts) {
+      std::vector<char*> all;
+      for (auto& text : texts) all.push_back(text.data());
+      all.push_back(nullptr);
+      return all;
+    };
+    const auto arguments = pointers(argv);
+    const auto variables = pointers(environment);
+    pid_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (pid_ < 0) throw std::runtime_error("no terminal");
+    if (pid_ != 0) return;
+    if (::chdir(folder.c_str()) == 0) ::execvpe(arguments.front(), arguments.data(), variables.data());
+    ::_exit(127);
+  }
+  AtTerminal(const AtTerminal&) = delete;
+  AtTerminal& operator=(const AtTerminal&) = delete;
+  ~AtTerminal() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      (void)exit_code();
+    }
+    ::close(terminal_);
+  }
+
+  /// Until `text` stands on it; false when the program ends, or a minute passes, without.
+  bool shows(std::string_view text) {
+    const auto last = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (shown_.find(text) == std::string::npos && std::chrono::steady_clock::now() < last && read_some()) {
+    }
+    return shown_.find(text) != std::string::npos;
+  }
+  /// Waits for the question, answers it, and has everything before the answer behind it.
+  bool answers(std::string_view question, std::string_view line) {
+    if (!shows(question)) return false;
+    before_ += std::exchange(shown_, {});
+    const std::string text = std::string(line) + "\n";
+    return ::write(terminal_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  }
+  bool echoes() const {
+    termios state{};
+    return ::tcgetattr(terminal_, &state) == 0 && (state.c_lflag & ECHO) != 0;
+  }
+  /// Reads to the end, and waits for it.
+  int end() {
+    while (read_some()) {
+    }
+    return exit_code();
+  }
+  /// All that ever stood on it.
+  std::string all() const { return before_ + shown_; }
+
+ private:
+  bool read_some() {
+    pollfd ready{.fd = terminal_, .events = POLLIN, .revents = 0};
+    if (::poll(&ready, 1, 60'000) <= 0) return false;
+    std::array<char, 4096> buffer{};
+    const ssize_t count = ::read(terminal_, buffer.data(), buffer.size());  // EIO once nobody sits there
+    if (count > 0) shown_.append(buffer.data(), static_cast<std::size_t>(count));
+    return count > 0;
+  }
+  int exit_code() {
+    int status = 0;
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  int terminal_ = -1;
+  pid_t pid_ = -1;
+  std::string shown_, before_;
+};
 
 class DropIn : public testing::Test {
  protected:
@@ -39,6 +121,11 @@ class DropIn : public testing::Test {
     std::ifstream in(std::string(OPI_SOURCE_DIR) + "/tests/secrets/fixtures/sops/" + name, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
+  /// `opi age …` or another program at a terminal.
+  AtTerminal opi_at_terminal(const std::vector<std::string>& arguments) {
+    return AtTerminal(folder_.path(), program_argv(arguments));
+  }
+  AtTerminal at_terminal(const std::vector<std::string>& argv) { return AtTerminal(folder_.path(), argv); }
   OpenFolder folder_;
 };
 
@@ -81,6 +168,70 @@ TEST_F(DropIn, AgeRefusesWithOneLineAndOne) {
   EXPECT_EQ(garbage.exit_code, 1);
   EXPECT_FALSE(fs::exists(folder_.path() / "out"));
   EXPECT_EQ(opi({"age", "decrypt", "missing"}).exit_code, 1);
+}
+
+TEST_F(DropIn, APassphraseIsAskedForOnTheTerminalAndNeverShown) {
+  folder_.write("plain", "for the two of us");
+  auto seals = opi_at_terminal({"age", "encrypt", "-p", "-o", "ours.age", "plain"});
+  ASSERT_TRUE(seals.shows("Enter passphrase (leave empty to have one made): ")) << seals.all();
+  EXPECT_FALSE(seals.echoes());
+  ASSERT_TRUE(seals.answers("Enter passphrase", "open sesame"));
+  ASSERT_TRUE(seals.answers("Confirm passphrase: ", "open sesame")) << seals.all();
+  ASSERT_EQ(seals.end(), 0) << seals.all();
+  EXPECT_TRUE(seals.echoes());
+  EXPECT_THAT(seals.all(), Not(HasSubstr("sesame")));
+  EXPECT_THAT(read("ours.age"), HasSubstr("\n-> scrypt "));
+
+  auto opens = opi_at_terminal({"age", "decrypt", "-o", "opened", "ours.age"});
+  ASSERT_TRUE(opens.answers("Enter passphrase: ", "open sesame")) << opens.all();
+  EXPECT_EQ(opens.end(), 0) << opens.all();
+  EXPECT_EQ(read("opened"), "for the two of us");
+  EXPECT_THAT(opens.all(), Not(HasSubstr("sesame")));
+
+  auto wrong = opi_at_terminal({"age", "decrypt", "-o", "nothing", "ours.age"});
+  ASSERT_TRUE(wrong.answers("Enter passphrase: ", "open barley")) << wrong.all();
+  EXPECT_EQ(wrong.end(), 1);
+  EXPECT_THAT(wrong.all(), HasSubstr("passphrase"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "nothing"));
+}
+
+TEST_F(DropIn, AgeAndWeOpenWhatTheOtherSealedWithAPassphrase) {
+  folder_.write("plain", "for the two of us");
+  auto seals = at_terminal({"age", "-p", "-o", "theirs.age", "plain"});
+  ASSERT_TRUE(seals.answers("Enter passphrase", "open sesame")) << seals.all();
+  ASSERT_TRUE(seals.answers("Confirm passphrase", "open sesame")) << seals.all();
+  ASSERT_EQ(seals.end(), 0) << seals.all();
+  auto opens = opi_at_terminal({"age", "decrypt", "-o", "ours", "theirs.age"});
+  ASSERT_TRUE(opens.answers("Enter passphrase: ", "open sesame")) << opens.all();
+  EXPECT_EQ(opens.end(), 0) << opens.all();
+  EXPECT_EQ(read("ours"), "for the two of us");
+
+  auto made = opi_at_terminal({"age", "encrypt", "-p", "-a", "-o", "ours.age", "plain"});
+  ASSERT_TRUE(made.answers("Enter passphrase", "")) << made.all();
+  ASSERT_EQ(made.end(), 0) << made.all();
+  const std::string told = made.all();
+  const std::size_t begin = told.find("The passphrase is \"");
+  ASSERT_NE(begin, std::string::npos) << "one that was made is told";
+  const std::size_t first = begin + std::string_view("The passphrase is \"").size();
+  auto theirs = at_terminal({"age", "-d", "-o", "theirs", "ours.age"});
+  ASSERT_TRUE(theirs.answers("Enter passphrase", told.substr(first, told.find('"', first) - first)));
+  EXPECT_EQ(theirs.end(), 0);
+  EXPECT_EQ(read("theirs"), "for the two of us");
+}
+
+TEST_F(DropIn, WhatIsTypedWronglyOrBelongsInAFileIsRefusedAtTheTerminal) {
+  folder_.write("plain", "x");
+  auto mistyped = opi_at_terminal({"age", "encrypt", "-p", "-o", "out", "plain"});
+  ASSERT_TRUE(mistyped.answers("Enter passphrase", "one")) << mistyped.all();
+  ASSERT_TRUE(mistyped.answers("Confirm passphrase: ", "two")) << mistyped.all();
+  EXPECT_EQ(mistyped.end(), 1);
+  EXPECT_THAT(mistyped.all(), HasSubstr("not the same"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "out"));
+  auto binary = opi_at_terminal({"age", "encrypt", "-r", recipient, "plain"});
+  EXPECT_EQ(binary.end(), 1);
+  EXPECT_THAT(binary.all(), HasSubstr("not written to a terminal"));
+  EXPECT_THAT(opi({"age", "encrypt", "-p", "plain"}).error_output, HasSubstr("there is none"))
+      << "the tests themselves may have a terminal; their child is to have none";
 }
 
 TEST_F(DropIn, SopsFilesAreMadeOpenedAndReKeyed) {

@@ -169,9 +169,26 @@ TEST_F(GitServeTest, SeveralRepositoriesAndBranchesAreFollowedAndOneThatIsAwaySt
   ASSERT_TRUE(until([&] { return has_limit("one_d1", 10) && has_limit("two_d1", 20) && has_limit("three_d1", 30); }))
       << opi_->text();
   ASSERT_TRUE(until([&] { return state_of("away") == "unreachable"; }));
+  EXPECT_EQ(server_.query_as_superuser("select string_agg(repository || ' ' || file, ', ' order by project desc) from "
+                                       "opi.deployments",
+                                       "opi"),
+            fmt::format("{0} team-a:apps/two.yaml, {0} team-a@next:apps/three.yaml, {1} projects/one.yaml", team.url(),
+                        repository_.url()));
   EXPECT_THAT(TcpClient::get(probes_, "/readyz"), HasSubstr("\"repository away\""));
   EXPECT_THAT(TcpClient::get(http_, "/metrics"),
               HasSubstr("opi_git_repository_state{repository=\"away\",state=\"unreachable\"} 1"));
+
+  // Once all is done, checks write nothing: no transaction of the whole server takes an id.
+  const auto next_transaction = [&] {
+    return server_.query_as_superuser("select pg_snapshot_xmax(pg_current_snapshot())");
+  };
+  const auto checked = [&](const char* name) { return repository(name).at("checks").to_number<int>(); };
+  EXPECT_TRUE(until([&] {
+    const auto before = next_transaction();
+    const std::array<int, 3> seen{checked("projects"), checked("team-a"), checked("away")};
+    EXPECT_TRUE(until([&] { return checked("projects") >= seen[0] + 5 && checked("team-a") >= seen[1] + 5; }));
+    return checked("away") > seen[2] && next_transaction() == before;
+  })) << "five checks of each without a write";
 
   team.commit({{.path = "apps/three.yaml", .content = limited_project("three", 31)}}, {.branch = "next"});
   ASSERT_TRUE(until([&] { return has_limit("three_d1", 31); })) << opi_->text();
@@ -192,21 +209,29 @@ TEST_F(GitServeTest, SuspendedThingsAreLeftAloneAlsoAfterARestartUntilTheyAreRes
   ASSERT_TRUE(until([&] { return has_limit("one_d1", 10) && has_limit("two_d1", 10); })) << opi_->text();
   EXPECT_THAT(post("/api/v1/projects/one/suspend", "", ""), HasSubstr("415 ")) << "a page of another site could say so";
   EXPECT_THAT(say("/api/v1/projects/nobody/suspend"), HasSubstr("404 "));
-  EXPECT_THAT(say("/api/v1/projects/one/suspend"), HasSubstr("200 OK"));
+  const auto told = run_opi(folder_.path(), {"suspend", "project", "one", "--reason", "a migration"});
+  EXPECT_EQ(told.exit_code, 0) << told.error_output;
+  EXPECT_EQ(told.output, "project one is left alone until: opi resume project one\n");
   repository_.commit({{.path = "projects/one.yaml", .content = limited_project("one", 11)},
                       {.path = "projects/two.yaml", .content = limited_project("two", 11)}});
   ASSERT_TRUE(until([&] { return has_limit("two_d1", 11); })) << opi_->text();
   EXPECT_TRUE(has_limit("one_d1", 10));
   EXPECT_THAT(say("/api/v1/projects/one/reconcile"), HasSubstr("409 "));
+  const auto refused = run_opi(folder_.path(), {"reconcile", "project", "one"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.error_output, HasSubstr("suspended"));
   kill();
+  EXPECT_THAT(run_opi(folder_.path(), {"repositories"}).error_output, HasSubstr("no daemon answers on 127.0.0.1:"));
   serve();
   ASSERT_TRUE(until([&] { return state_of("projects") == "following"; }));
   EXPECT_TRUE(has_limit("one_d1", 10));
-  EXPECT_THAT(say("/api/v1/projects/one/resume"), HasSubstr("200 OK"));
+  EXPECT_EQ(run_opi(folder_.path(), {"resume", "project", "one"}).exit_code, 0);
   EXPECT_TRUE(until([&] { return has_limit("one_d1", 11); })) << opi_->text();
 
-  EXPECT_THAT(say("/api/v1/repositories/projects/suspend"), HasSubstr("200 OK"));
+  EXPECT_EQ(run_opi(folder_.path(), {"reconcile", "project", "one"}).output, "project one is looked at now\n");
+  EXPECT_EQ(run_opi(folder_.path(), {"suspend", "repository", "projects"}).exit_code, 0);
   ASSERT_TRUE(until([&] { return state_of("projects") == "suspended"; }));
+  EXPECT_THAT(run_opi(folder_.path(), {"repositories"}).output, HasSubstr("projects    main    suspended"));
   const auto checks = repository("projects").at("checks").to_number<int>();
   repository_.commit({{.path = "projects/two.yaml", .content = limited_project("two", 12)}});
   EXPECT_THAT(say("/api/v1/repositories/projects/reconcile"), HasSubstr("409 "));

@@ -8,20 +8,10 @@
 #include "aio/task_scope.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
-#include "support/git_repository.hpp"
-#include "support/run_coroutine.hpp"
-#include "support/temporary_directory.hpp"
+#include "integration/git/git_fixture.hpp"
 
 namespace opi::git {
 namespace {
-
-using namespace std::chrono_literals;
-using test::GitRepository;
-using test::run_coroutine;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 /// The first branch of `mirror`, fetched; and its head as the remote says.
 Task<Result<Snapshot>> fetch_first(Mirror* mirror, SteadyTime deadline) {
@@ -42,20 +32,10 @@ Task<Result<std::vector<Result<std::string>>>> read_all(Mirror* mirror, std::vec
 }
 
 /// A source repository and settings that mirror it.
-class MirrorTest : public testing::Test {
+class MirrorTest : public GitFixture {
  protected:
-  MirrorSettings settings(std::string url) const {
-    MirrorSettings settings;
-    settings.url = std::move(url);
-    settings.directory = directory.path() / "mirror";
-    settings.limits.file_bytes_max = 1'000;
-    return settings;
-  }
+  MirrorSettings settings(std::string url) const { return small_mirror_of(std::move(url)); }
   MirrorSettings settings() const { return settings(source.url()); }
-
-  test::TemporaryDirectory directory;
-  asio::io_context context;
-  GitRepository source{directory.path() / "source.git"};
 };
 
 TEST_F(MirrorTest, the_head_is_one_ls_remote_and_nothing_else) {

@@ -4,16 +4,11 @@
 
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
-#include "support/git_repository.hpp"
-#include "support/run_coroutine.hpp"
-#include "support/temporary_directory.hpp"
+#include "integration/git/git_fixture.hpp"
 
 namespace opi::git {
 namespace {
 
-using namespace std::chrono_literals;
-using test::GitRepository;
-using test::run_coroutine;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -70,13 +65,11 @@ struct Handler {
   }
 };
 
-class MonitorTest : public testing::Test {
+class MonitorTest : public GitFixture {
  protected:
   MonitorSettings settings(std::string url) const {
     MonitorSettings settings;
-    settings.mirror.url = std::move(url);
-    settings.mirror.directory = directory.path() / "mirror";
-    settings.mirror.limits.file_bytes_max = 1'000;
+    settings.mirror = small_mirror_of(std::move(url));
     settings.interval = 20ms;
     settings.check_deadline = 30s;
     settings.unreachable = {.first = 10ms, .most = 40ms};
@@ -122,9 +115,6 @@ class MonitorTest : public testing::Test {
     return until([this, goal] { return monitor->status().checks >= goal; });
   }
 
-  test::TemporaryDirectory directory;
-  GitRepository source{directory.path() / "source.git"};
-  asio::io_context context;
   Lines log;
   Handler handler;
   std::optional<GitMonitor> monitor;

@@ -2,27 +2,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
-#include "git/mirror.hpp"
-#include "support/git_repository.hpp"
+#include "integration/git/git_fixture.hpp"
 #include "support/git_servers.hpp"
-#include "support/run_coroutine.hpp"
-#include "support/temporary_directory.hpp"
 
 namespace opi::git {
 namespace {
 
-using namespace std::chrono_literals;
-using test::GitRepository;
-using test::run_coroutine;
 using testing::HasSubstr;
+namespace fs = std::filesystem;
 
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
-
-class SignatureTest : public testing::Test {
+class SignatureTest : public GitFixture {
  protected:
   SignatureTest() {
     for (const char* name : {"eve", "mallory"})
@@ -36,9 +28,7 @@ class SignatureTest : public testing::Test {
   std::string signers() const { return key("signers"); }
 
   MirrorSettings settings(VerifyMode mode) const {
-    MirrorSettings settings;
-    settings.url = source.url();
-    settings.directory = directory.path() / "mirror";
+    auto settings = mirror_of(source.url());
     settings.verification = {.mode = mode, .allowed_signers_file = signers()};
     return settings;
   }
@@ -70,10 +60,37 @@ class SignatureTest : public testing::Test {
     if (!snapshots) throw std::runtime_error(snapshots.error().to_string());
     return std::move(snapshots->front());
   }
+};
 
-  test::TemporaryDirectory directory;
-  asio::io_context context;
-  GitRepository source{directory.path() / "source.git"};
+/// A key ring with one key, and everything that signs with it, in a folder that goes with it. Its agent is ended.
+class OpenPgp {
+ public:
+  OpenPgp() {
+    fs::permissions(home_.path(), fs::perms::owner_all);
+    gpg({"--quick-gen-key", "Eve <eve@example.org>", "ed25519", "sign", "never"});
+    gpg({"--export", "--output", keyring(), "eve@example.org"});
+    std::ofstream(program()) << "#!/bin/sh\nexec gpg --homedir " << home() << " \"$@\"\n";
+    fs::permissions(program(), fs::perms::owner_all);
+  }
+  OpenPgp(const OpenPgp&) = delete;
+  OpenPgp& operator=(const OpenPgp&) = delete;
+  ~OpenPgp() { test::run_program({"gpgconf", "--homedir", home(), "--kill", "all"}); }
+
+  std::string keyring() const { return home() + "/keyring.gpg"; }
+  /// What git is told to sign with it.
+  std::vector<std::string> options() const {
+    return {"-c", "gpg.program=" + program(), "-c", "user.signingKey=eve@example.org"};
+  }
+
+ private:
+  std::string home() const { return home_.path().string(); }
+  std::string program() const { return home() + "/gpg"; }
+  void gpg(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"gpg", "--homedir", home(), "--batch", "--quiet", "--pinentry-mode",
+                                         "loopback", "--passphrase", ""});
+    test::run_program(arguments);
+  }
+  test::TemporaryDirectory home_;  // a short path: gpg's agent listens on a socket in it
 };
 
 TEST_F(SignatureTest, an_unsigned_or_strange_head_is_refused_and_the_accepted_one_stays) {
@@ -125,23 +142,11 @@ TEST_F(SignatureTest, every_commit_since_the_accepted_head_must_be_signed) {
 }
 
 TEST_F(SignatureTest, openpgp_signatures_are_checked_against_the_keyring) {
-  // A short path: gpg's agent listens on a socket in it.
-  const test::TemporaryDirectory gnupg;
-  std::filesystem::permissions(gnupg.path(), std::filesystem::perms::owner_all);
-  const std::string home = gnupg.path().string();
-  const auto gpg = [&](std::vector<std::string> arguments, std::string input = {}) {
-    arguments.insert(arguments.begin(), {"gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
-                                         "--passphrase", ""});
-    return test::run_program(arguments, std::move(input));
-  };
-  gpg({"--quick-gen-key", "Eve <eve@example.org>", "ed25519", "sign", "never"});
-  gpg({"--export", "--output", key("keyring.gpg"), "eve@example.org"});
-  std::ofstream(key("gpg")) << "#!/bin/sh\nexec gpg --homedir " << home << " \"$@\"\n";
-  std::filesystem::permissions(key("gpg"), std::filesystem::perms::owner_all);
+  const OpenPgp pgp;
   auto with = settings(VerifyMode::head);
-  with.verification = {.mode = VerifyMode::head, .openpgp_keyring_file = key("keyring.gpg")};
+  with.verification = {.mode = VerifyMode::head, .openpgp_keyring_file = pgp.keyring()};
   Mirror mirror(with, Logger());
-  const auto good = commit_signed("1", {"-c", "gpg.program=" + key("gpg"), "-c", "user.signingKey=eve@example.org"});
+  const auto good = commit_signed("1", pgp.options());
   const auto first = fetch(mirror);
   EXPECT_EQ(first.commit, good) << (first.refused ? first.refused->error.to_string() : "");
   commit_by("eve", "2");
@@ -149,7 +154,27 @@ TEST_F(SignatureTest, openpgp_signatures_are_checked_against_the_keyring) {
   EXPECT_EQ(second.commit, good);
   EXPECT_THAT(second.refused->error.to_string(), HasSubstr("no keys are given")) << "an SSH signature";
   run_coroutine(context, mirror.close());
-  test::run_program({"gpgconf", "--homedir", home, "--kill", "all"});
+}
+
+TEST_F(SignatureTest, every_commit_is_checked_by_openpgp_and_a_strange_one_between_is_found) {
+  const OpenPgp pgp;
+  const OpenPgp strange;
+  auto with = settings(VerifyMode::every);
+  with.verification.openpgp_keyring_file = pgp.keyring();
+  Mirror mirror(with, Logger());
+  const auto start = commit_signed("1", pgp.options());
+  EXPECT_EQ(fetch(mirror).commit, start);
+  commit_signed("2", pgp.options());
+  commit_by("eve", "3");
+  const auto four = commit_signed("4", pgp.options());
+  EXPECT_EQ(fetch(mirror).commit, four) << "each kind of signature by its own keys";
+  const auto bad = commit_signed("5", strange.options());
+  commit_signed("6", pgp.options());
+  const auto refused = fetch(mirror);
+  EXPECT_EQ(refused.commit, four);
+  ASSERT_TRUE(refused.refused);
+  EXPECT_THAT(refused.refused->error.to_string(), HasSubstr(bad.substr(0, 7)));
+  run_coroutine(context, mirror.close());
 }
 
 }  // namespace

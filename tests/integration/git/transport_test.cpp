@@ -4,40 +4,29 @@
 
 #include <array>
 #include <fstream>
+#include <random>
 
 #include "aio/byte_stream.hpp"
 #include "aio/task_scope.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
-#include "git/mirror.hpp"
-#include "support/git_repository.hpp"
+#include "git/monitor.hpp"
+#include "integration/git/git_fixture.hpp"
 #include "support/git_servers.hpp"
-#include "support/run_coroutine.hpp"
-#include "support/temporary_directory.hpp"
 
 namespace opi::git {
 namespace {
 
-using namespace std::chrono_literals;
-using test::GitRepository;
-using test::run_coroutine;
 using testing::HasSubstr;
 
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
-
-class TransportTest : public testing::Test {
+class TransportTest : public GitFixture {
  protected:
-  TransportTest() { commit = source.commit({{"projects/a.yaml", "name: a\n"}}); }
+  TransportTest() : GitFixture("repositories/source.git") {
+    commit = source.commit({{"projects/a.yaml", "name: a\n"}});
+  }
 
   /// Settings with a mirror directory of their own.
-  MirrorSettings settings(std::string url) {
-    MirrorSettings settings;
-    settings.url = std::move(url);
-    settings.directory = directory.path() / ("mirror" + std::to_string(++mirrors));
-    return settings;
-  }
+  MirrorSettings settings(std::string url) { return mirror_of(std::move(url), "mirror" + std::to_string(++mirrors)); }
   /// The commit that a fetch finds, or how it fails.
   std::string outcome(MirrorSettings with) {
     Mirror mirror(std::move(with), Logger());
@@ -55,9 +44,6 @@ class TransportTest : public testing::Test {
     return snapshots->front().files.size() == 1 ? snapshots->front().commit : "no files";
   }
 
-  test::TemporaryDirectory directory;
-  asio::io_context context;
-  GitRepository source{directory.path() / "repositories" / "source.git"};
   std::string commit;
   Error last;
   int mirrors = 0;
@@ -162,6 +148,8 @@ class FaultyServer {
     scope_.spawn("accept", serve(this));
   }
   std::string url(const std::string& name) const { return "git://" + listener_.address() + "/" + name; }
+  /// Connections that were stalled or cut.
+  std::size_t cut_off() const { return cut_off_; }
   void end(asio::io_context& context) {
     scope_.cancel();
     run_coroutine(context, scope_.join());
@@ -200,6 +188,7 @@ class FaultyServer {
       if (room > 0 && !co_await pair->client->write_all(std::span(buffer).first(room))) break;
       pair->passed += room;
       if (pair->passed < self->bytes_) continue;
+      ++self->cut_off_;
       if (self->then_ == Then::stall) (void)co_await aio::sleep_for(1h);
       break;
     }
@@ -211,6 +200,7 @@ class FaultyServer {
   std::uint16_t port_;
   std::size_t bytes_;
   Then then_;
+  std::size_t cut_off_ = 0;
 };
 
 TEST_F(TransportTest, a_server_that_stalls_or_cuts_at_any_byte_costs_the_deadline_and_the_mirror_stays_usable) {
@@ -243,6 +233,34 @@ TEST_F(TransportTest, a_server_that_stalls_or_cuts_at_any_byte_costs_the_deadlin
   ASSERT_TRUE(snapshots) << snapshots.error().to_string();
   EXPECT_EQ(snapshots->front().commit, source.head());
   run_coroutine(context, mirror.close());
+}
+
+TEST_F(TransportTest, stop_returns_within_its_deadline_in_the_middle_of_a_fetch) {
+  std::mt19937_64 random(1);
+  std::string noise(200'000, '\0');  // a pack cannot make it smaller
+  for (char& c : noise) c = static_cast<char>('0' + random() % 64);
+  source.commit({{"projects/a.yaml", noise}});
+  test::GitDaemon daemon(directory.path() / "repositories");
+  FaultyServer server(context, daemon.port(), 50'000, FaultyServer::Then::stall);  // heads pass, a pack does not
+  MonitorSettings following;
+  following.mirror = settings(server.url("source.git"));
+  struct Nobody {
+    static Task<Result<std::vector<std::string>>> act(ChangeSet) { co_return std::vector<std::string>(); }
+  };
+  GitMonitor monitor(context.get_executor(), following, ActedOnBranches{}, Nobody::act, Logger());
+  ASSERT_TRUE(run_coroutine(context, monitor.start()));
+  const auto last_moment = std::chrono::steady_clock::now() + 30s;
+  while (server.cut_off() == 0 && std::chrono::steady_clock::now() < last_moment) {
+    context.restart();
+    context.run_one_for(50ms);
+  }
+  ASSERT_EQ(server.cut_off(), 1U) << "half a pack has come";
+  EXPECT_EQ(monitor.status().children.ls_remote, 1U);
+  const auto began = std::chrono::steady_clock::now();
+  const auto stopped = run_coroutine(context, monitor.stop());
+  EXPECT_TRUE(stopped) << stopped.error().to_string();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, following.stop_deadline);
+  server.end(context);
 }
 
 /// Answers every request with the same text.

@@ -45,7 +45,7 @@ class OneProcess {
     lease->release();
     ManagerSettings settings;
     settings.rules.control_database = control;
-    settings.repository = "/srv/projects.git";
+    settings.repositories.urls = {{"", "/srv/projects.git"}};
     settings.deadline = 90s;
     if (adjust) adjust(settings);
     manager_ = std::make_unique<DatabaseManager>(

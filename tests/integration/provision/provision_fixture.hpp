@@ -93,7 +93,7 @@ class ProvisionTest : public ::testing::Test {
   ManagerSettings settings() const {
     ManagerSettings settings;
     settings.rules.control_database = control_;
-    settings.repository = "/srv/projects.git";
+    settings.repositories.urls = {{"", "/srv/projects.git"}};
     settings.deadline = 40s;
     return settings;
   }
