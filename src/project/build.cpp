@@ -107,6 +107,7 @@ Deployment build_deployment(const Node& node, const Project& project) {
                         .repository = text_of(node, "repository"),
                         .clone_from = build_clone_from(node),
                         .force_clone = flag(node, "force-clone"),
+                        .clone_by_template = string_of_key(node, "clone-method") == "template",
                         .database_generation = generation_of(node),
                         .place = node.place()};
   if (node.find("cluster") == nullptr && project.clusters.size() == 1)

@@ -88,6 +88,7 @@ struct Deployment {
   std::optional<Text> repository = {};
   std::optional<CloneFrom> clone_from = {};
   bool force_clone = false;
+  bool clone_by_template = false;        ///< `clone-method: template`: faster, and ends the source's sessions
   std::int64_t database_generation = 0;  ///< services[].config.generation of 2026 files; 0: none is recorded
   bool uses_database = false;            ///< one of its components uses postgresql-database
   Place place = {};
