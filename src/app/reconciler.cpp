@@ -53,7 +53,8 @@ Reconciler::Reconciler(Services* services)
       repository_(*services->settings().projects.repository.url),
       backoff_(retry_limits, static_cast<std::uint64_t>(::getpid())),
       woken_(services->executor(), SteadyTime::max()),
-      answered_timer_(services->executor(), SteadyTime::max()) {}
+      answered_timer_(services->executor(), SteadyTime::max()),
+      retention_(*services->settings().history.retention) {}
 
 Task<Result<aio::PhaseOutcome>> Reconciler::run_startup_tasks(git::Mirror* mirror, SteadyTime deadline) {
   aio::PhaseOutcome outcome;
@@ -187,6 +188,9 @@ Task<bool> Reconciler::pass() {
   }
   judge_files(*report);
   if (auto recorded = co_await record_files(); !recorded) say("file ledger", recorded.error());
+  if (auto main = services_->pools().get("main")) {
+    if (auto trimmed = co_await retention_.trim_when_due(&main->get()); !trimmed) say("history", trimmed.error());
+  }
   const bool again = std::ranges::any_of(report->deployments, worth_a_retry);
   if (again) wanted_ = true;
   caught_up_ = true;

@@ -44,6 +44,12 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;
   manager.deep_interval = *settings.provision.deep_interval;
+  manager.clone = {.pg_dump = *settings.clone.pg_dump,
+                   .pg_restore = *settings.clone.pg_restore,
+                   .deadline = *settings.clone.timeout};
+  for (const auto& name : *settings.provision.approval) {
+    if (const auto kind = provision::approval_kind_named(name)) manager.approval.insert(*kind);
+  }
   return manager;
 }
 

@@ -168,6 +168,17 @@ struct ProvisionSettings {
   Setting<std::chrono::milliseconds> resync_interval{std::chrono::minutes{10}};  ///< 0: never
   Setting<std::chrono::milliseconds> deep_interval{std::chrono::hours{24}};      ///< 0: never
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};          ///< of one deployment's flow
+  Setting<std::vector<std::string>> approval{};  ///< kinds of action that are only done when somebody approved them
+};
+
+struct CloneSettings {
+  Setting<std::string> pg_dump{"pg_dump"};  ///< a path, or a name in /usr/local/bin, /usr/bin or /bin
+  Setting<std::string> pg_restore{"pg_restore"};
+  Setting<std::chrono::milliseconds> timeout{std::chrono::hours{1}};  ///< of one copy
+};
+
+struct HistorySettings {
+  Setting<std::chrono::milliseconds> retention{std::chrono::hours{24 * 90}};  ///< 0: for ever
 };
 
 struct PrivatePostgresSetting {
@@ -193,6 +204,8 @@ struct Settings {
   HttpSettings http{};
   ProbeSettings probes{};
   ProvisionSettings provision{};
+  CloneSettings clone{};
+  HistorySettings history{};
   StateSettings state{};
 };
 

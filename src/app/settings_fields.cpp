@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "app/settings_values.hpp"
+#include "provision/approval.hpp"
 
 namespace opi::app {
 
@@ -110,6 +111,11 @@ Problem check_pattern(std::string_view text) {
   return fmt::format("{} leaves the repository; write a pattern like projects/*.yaml", in_quotes(text));
 }
 
+Problem check_approval(std::string_view text) {
+  if (provision::approval_kind_named(text)) return std::nullopt;
+  return fmt::format("{} is not known; write drop, clone-over or change-owner", in_quotes(text));
+}
+
 Problem check_list_host(std::string_view text) {
   const auto host = host_from(text);
   return host ? Problem{} : Problem{host.error()};
@@ -126,6 +132,7 @@ constexpr TextRule branch_name{.takes = "a branch", .check = check_branch};
 constexpr TextRule git_url{.may_be_empty = true, .takes = "an address that Git takes", .check = check_url};
 constexpr TextRule listen_address{.takes = "an address of this machine", .check = check_address};
 constexpr TextRule path_pattern{.takes = "a pattern", .check = check_pattern};
+constexpr TextRule approval_kind{.takes = "drop, clone-over or change-owner", .check = check_approval};
 constexpr TextRule list_host{.takes = "a host", .check = check_list_host};
 constexpr TextRule project_name{.takes = "the name of a project"};
 constexpr TextRule file_name{.takes = "a file name"};
@@ -423,24 +430,6 @@ void describe_http(FieldList& list, Settings& settings) {
 
 }  // namespace
 
-std::string variable_of(std::string_view path) {
-  std::string name = "OPI_";
-  for (const char c : path) {
-    if (c == '.') {
-      name += "__";
-    } else if (c == '-') {
-      name += '_';
-    } else {
-      name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-    }
-  }
-  return name;
-}
-
-std::string Field::variable() const {
-  return variable_of(path);
-}
-
 std::vector<Field> fields_of(Settings& settings) {
   constexpr milliseconds second{1'000};
   FieldList list;
@@ -479,6 +468,19 @@ std::vector<Field> fields_of(Settings& settings) {
   list.duration("deep_interval", settings.provision.deep_interval, milliseconds{0},
                 "How often the inside of each database is looked at although nothing has changed, jittered; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
+  list.list("approval", settings.provision.approval, approval_kind, 0, "a list of drop, clone-over and change-owner",
+            "Kinds of action that are only done by `opi apply --digest`, when somebody has seen the plan.");
+  list.leave();
+  list.enter("clone");
+  list.text(
+      "pg_dump", settings.clone.pg_dump, file_name,
+      "What clone-from copies with: a path, or a name in /usr/local/bin, /usr/bin or /bin; not older than the server.");
+  list.text("pg_restore", settings.clone.pg_restore, file_name, "Its other half; not older than pg_dump.");
+  list.duration("timeout", settings.clone.timeout, second, "Of one copy.");
+  list.leave();
+  list.enter("history");
+  list.duration("retention", settings.history.retention, milliseconds{0},
+                "How long it is kept what was done, by whom and how it ended; 0: for ever.");
   list.leave();
   list.enter("state");
   list.path("directory", settings.state.directory, file_name, "Where the daemon keeps its files.");

@@ -1,9 +1,11 @@
 // The program `opi`: one command, one exit code.
 #include <iostream>
 
+#include "cli/adopt.hpp"
 #include "cli/arguments.hpp"
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
+#include "cli/history.hpp"
 #include "cli/schema.hpp"
 #include "cli/secrets.hpp"
 #include "cli/serve.hpp"
@@ -21,6 +23,8 @@ int run(const Arguments& arguments) {
     case Command::demo: return opi::cli::run_demo(arguments, environment);
     case Command::plan: return opi::cli::run_plan(arguments, environment);
     case Command::apply: return opi::cli::run_apply(arguments, environment);
+    case Command::adopt: return opi::cli::run_adopt(arguments, environment);
+    case Command::history: return opi::cli::run_history(arguments, environment);
     case Command::credentials: return opi::cli::run_credentials(arguments, environment);
     case Command::psql: return opi::cli::run_psql_command(arguments, environment);
     case Command::validate:

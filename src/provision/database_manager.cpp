@@ -1,15 +1,18 @@
 #include "provision/database_manager.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "provision/manager_parts.hpp"
 #include "provision/observe.hpp"
 
 namespace opi::provision {
@@ -39,6 +42,9 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
   if (plan.refusal) {
     report.outcome = DeploymentOutcome::refused;
     report.error = plan.refusal;
+  } else if (!plan.approval.empty()) {
+    report.outcome = DeploymentOutcome::refused;
+    report.error = needs_approval(plan.project, plan.deployment, plan.approval);
   } else if (plan.waiting) {
     report.outcome = DeploymentOutcome::waiting;
     report.error = plan.waiting;
@@ -59,7 +65,7 @@ DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
   DeploymentReport report{.project = desired.project,
                           .deployment = desired.deployment,
                           .namespace_ = desired.namespace_,
-                          .database = desired.names.base,
+                          .database = desired.database,
                           .pool = desired.pool,
                           .outcome = DeploymentOutcome::failed};
   report.error = std::move(error);
@@ -69,35 +75,6 @@ DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
 }
 
 }  // namespace
-
-/// What one look at everything found.
-struct DatabaseManager::Estate {
-  std::vector<DesiredDeployment> desired;
-  store::Inventory inventory;
-  std::map<std::string, Result<ObservedServer>, std::less<>> servers;  ///< by pool
-
-  const ObservedServer* server(std::string_view pool) const {
-    const auto found = servers.find(pool);
-    return found == servers.end() || !found->second ? nullptr : &*found->second;
-  }
-};
-
-/// Flows that are still to be run, shared by the workers of one pass.
-struct DatabaseManager::Work {
-  explicit Work(const asio::any_io_executor& executor) : ended(executor, SteadyTime::max()) {}
-
-  struct Item {
-    DesiredDeployment desired;
-    bool look_deep = false;
-  };
-  std::vector<Item> queue;
-  std::size_t next = 0;
-  std::size_t workers = 0;
-  store::Cause cause;
-  Progress progress;
-  std::vector<DeploymentReport> reports;
-  asio::steady_timer ended;  ///< cancelled when the last worker ends
-};
 
 DatabaseManager::DatabaseManager(ProjectManager& projects, pg::DatabasePool& main, ManagerSettings settings,
                                  ManagerTools tools)
@@ -114,7 +91,8 @@ Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, p
   std::vector<std::string> names;
   for (const auto& one : estate->desired) {
     if (one.pool != pool || one.refusal) continue;
-    names.insert(names.end(), {one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
+    names.insert(names.end(),
+                 {one.database, one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
   }
   auto observed = co_await observe_server(connection, std::move(names));
   if (!observed) co_return failure(std::move(observed.error()));
@@ -132,11 +110,20 @@ Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<Desir
   auto inventory = co_await store::load_inventory(connection, settings_.rules.cluster);
   if (!inventory) co_return failure(std::move(inventory.error()));
   estate.inventory = *std::move(inventory);
+  for (auto& one : estate.desired) {
+    if (const auto* known = estate.inventory.find(one.project, one.deployment)) {
+      one.database = known->deployment.database_name;
+      use_journaled_logins(one, known);
+    }
+  }
+  auto clones = co_await look_at_clones(&estate, connection);
+  if (!clones) co_return failure(std::move(clones.error()));
   auto observed = co_await observe_pool(&estate, "main", connection);
   if (!observed) co_return failure(std::move(observed.error()));
   stats_.statements += connection->statements_run() - before;
   lease->release();
   co_await observe_further(&estate);
+  co_await judge_clones(&estate);
   co_return estate;
 }
 
@@ -179,22 +166,36 @@ Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* e
                                                                  const DesiredDeployment* wanted) {
   const auto* known = estate->inventory.find(wanted->project, wanted->deployment);
   const auto* server = estate->server(wanted->pool);
-  const auto* database = server->database(wanted->names.base);
+  const auto* database = server->database(wanted->database);
   const bool due = database != nullptr && database->allow_connections && deep_look_is_due(known);
   if (!due && !needs_inside_look(*wanted, *server, known)) co_return std::nullopt;
   if (plan_one(*estate, *wanted, nullptr).refusal) co_return std::nullopt;  // not ours: not entered
+  const bool with_foreign = known != nullptr && known->deployment.adoption == store::Adoption::full;
+  auto inside = co_await enter(wanted, with_foreign);
+  if (!inside) co_return std::nullopt;
+  co_return *std::move(inside);
+}
+
+Task<Result<ObservedInside>> DatabaseManager::enter(const DesiredDeployment* wanted, bool with_foreign) {
   const bool further = wanted->pool != "main";
   auto settings = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
-  settings.database = wanted->names.base;
+  settings.database = wanted->database;
   auto executor = co_await asio::this_coro::executor;
   const auto deadline = now() + settings_.plan_deadline;
   ++stats_.tenant_connections;
   auto connection = co_await pg::Connection::connect(executor, settings, *tools_.blocking, deadline);
-  if (!connection) co_return std::nullopt;
+  if (!connection) co_return failure(std::move(connection.error()));
   auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->schemas);
+  if (inside && with_foreign) {
+    auto foreign = co_await observe_foreign_objects(&*connection, wanted->names.base, wanted->schemas);
+    if (foreign) {
+      inside->foreign_objects = *std::move(foreign);
+    } else {
+      inside = failure(std::move(foreign.error()));
+    }
+  }
   co_await connection->close(deadline);
-  if (!inside) co_return std::nullopt;
-  co_return *std::move(inside);
+  co_return inside;
 }
 
 DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDeployment& wanted,
@@ -205,7 +206,7 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
     DeploymentPlan waiting{.project = wanted.project,
                            .deployment = wanted.deployment,
                            .namespace_ = wanted.namespace_,
-                           .database = wanted.names.base,
+                           .database = wanted.database,
                            .pool = wanted.pool};
     waiting.waiting = estate.servers.at(wanted.pool).error();
     return waiting;
@@ -216,7 +217,11 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
                   .known = estate.inventory.find(wanted.project, wanted.deployment),
                   .inside = inside};
   if (found != estate.inventory.servers.end()) input.server_id = found->id;
-  return plan_deployment(input);
+  if (const auto decided = estate.decisions.find(wanted.title()); decided != estate.decisions.end())
+    input.clone = &decided->second;
+  auto plan = plan_deployment(input);
+  plan.approval = demanded_approval(plan.actions, settings_.approval);
+  return plan;
 }
 
 Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool with_kept) {
@@ -249,6 +254,8 @@ FlowTools DatabaseManager::flow_tools() {
           .blocking = tools_.blocking,
           .stats = &stats_,
           .server_ids = &server_ids_,
+          .clone = settings_.clone,
+          .approval = settings_.approval,
           .cluster = settings_.rules.cluster,
           .repository = settings_.repository,
           .log = tools_.log,
@@ -256,12 +263,13 @@ FlowTools DatabaseManager::flow_tools() {
 }
 
 /// A flow's deadline holds also when a server stops answering in the middle: the flow is told, and ends.
-Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, bool look_deep) {
+Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, FlowOrder order) {
   const auto tools = flow_tools();
-  const auto deadline = now() + settings_.deadline;
+  const auto deadline =
+      now() + settings_.deadline + (wanted.clone ? settings_.clone.deadline : std::chrono::milliseconds{0});
   std::string broken;
   try {
-    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, look_deep);
+    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, std::move(order));
     auto report = co_await aio::with_deadline(bounded(&flow), deadline + flow_grace,
                                               fmt::format("{}: not done within its deadline", wanted.title()));
     if (report) co_return *std::move(report);
@@ -277,7 +285,7 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
 Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
     auto item = std::move(work->queue[work->next++]);
-    auto report = co_await run_flow(std::move(item.desired), work->cause, item.look_deep);
+    auto report = co_await run_flow(std::move(item.desired), work->cause, std::move(item.order));
     if (report.error)
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
@@ -332,12 +340,44 @@ Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan*
   co_return Result<>{};
 }
 
-Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress) {
+/// Who approved what, in the history of each deployment that it is about.
+Task<Result<>> DatabaseManager::record_approval(const Plan* plan, store::Cause cause) {
+  std::vector<store::HistoryEvent> events;
+  for (const auto& one : plan->deployments) {
+    if (one.actions.empty()) continue;
+    store::HistoryEvent event{.at = SystemClock().wall(), .project = one.project, .deployment = one.deployment};
+    event.server = one.pool;
+    event.action = "approve_plan";
+    event.cause = cause;
+    event.message = fmt::format("digest {}, {} actions{}{}", plan->digest(), one.actions.size(),
+                                one.approval.empty() ? "" : ", among them: ", fmt::join(one.approval, ", "));
+    events.push_back(std::move(event));
+  }
+  if (events.empty()) co_return Result<>{};
+  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "record an approval"});
+  if (!lease) co_return failure(lease.error().to_error());
+  co_return co_await store::append_history(&**lease, std::move(events));
+}
+
+Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress,
+                                                 std::string digest) {
   const auto began = now();
   auto estate = co_await observe(desired(selection));
   if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
-  auto plan = co_await plan_estate(&*estate, false, selection.everything());
+  const bool approved = !digest.empty();
+  auto plan = co_await plan_estate(&*estate, approved, selection.everything());
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
+  if (approved) {
+    if (const auto actual = plan->digest(); !same_digest(digest, actual)) {
+      co_return failure(
+          Error(ErrorKind::conflict, fmt::format("the world has moved: the plan's digest is {} now, not {}",
+                                                 actual.substr(0, digest.size()), digest))
+              .with_remedy("look at the new plan: opi plan")
+              .handled_by(Handling::needs_person));
+    }
+    auto recorded = co_await record_approval(&*plan, cause);
+    if (!recorded) co_return failure(std::move(recorded.error()).while_doing("apply"));
+  }
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -347,8 +387,11 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     const auto& planned = plan->deployments[i];
     const auto& wanted = estate->desired[i];
     const bool deep = deep_look_is_due(estate->inventory.find(wanted.project, wanted.deployment));
-    if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record || deep)) {
-      work->queue.push_back({wanted, deep});
+    const bool blocked = !planned.approval.empty() && !approved;
+    if (!planned.refusal && !planned.waiting && !blocked && (!planned.actions.empty() || planned.to_record || deep)) {
+      FlowOrder order{.look_deep = deep};
+      if (approved) order.approved.emplace(planned);
+      work->queue.push_back({wanted, std::move(order)});
       continue;
     }
     auto settled = report_of(planned);
@@ -357,7 +400,7 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     if (progress) progress(settled);
     report.deployments.push_back(std::move(settled));
   }
-  co_await run_flows(work);
+  co_await run_in_ranks(work, &estate->desired);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)

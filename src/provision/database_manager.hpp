@@ -17,6 +17,8 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "pg/database_pools.hpp"
+#include "provision/adopt.hpp"
+#include "provision/approval.hpp"
 #include "provision/credentials.hpp"
 #include "provision/deployment_flow.hpp"
 #include "provision/deployment_report.hpp"
@@ -38,6 +40,8 @@ struct ManagerSettings {
   /// 0: never.
   std::chrono::milliseconds deep_interval{std::chrono::hours{24}};
   std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
+  CloneTools clone = {};                            ///< what copies databases
+  ApprovalPolicy approval = {};                     ///< what is only done in a plan that somebody approved
 };
 
 /// What the manager works with. Everything is borrowed and outlives it.
@@ -78,12 +82,27 @@ class DatabaseManager {
   /// One pass: observes each server once without locks, then works on the deployments that have something to do, up to
   /// `parallelism` at once. One that fails never stops another. With nothing to do: no write and no connection to a
   /// tenant's database.
-  Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {});
+  /// `digest` (parse_digest): somebody has seen the plan of that digest and approves it, those of its actions that the
+  /// settings demand approval for included; what was not in it is not done. Errors then: conflict, with nothing done,
+  /// when the plan is another by now.
+  Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {},
+                                  std::string digest = {});
 
   /// One deployment, whatever the rest of the estate is like. Errors: not_found when it is not declared (or uses no
   /// database, or belongs to another cluster); otherwise the outcome is in the report.
   Task<Result<DeploymentReport>> create_resources_for_deployment(std::string project, std::string deployment,
                                                                  store::Cause cause);
+
+  /// What adopting the deployment's database would change; reads only. `with_password`: the owner's password is at
+  /// hand. Errors: not_found (not declared), conflict (nothing is there, or it was made by us), and the refusal of what
+  /// is not to be had.
+  Task<Result<AdoptReport>> adopt_report(std::string project, std::string deployment, bool with_password);
+  /// Adopts it as far as `order` says. A given password is proven by a login first, journaled, and is what the
+  /// application gets: it is not changed; the owner keeps LOGIN and its password until the first rotation is over.
+  /// Without one a new login is made beside it. Errors: as adopt_report; denied when the password does not open the
+  /// database (nothing is changed then); otherwise the outcome is in the report.
+  Task<Result<DeploymentReport>> adopt(std::string project, std::string deployment, AdoptOrder order,
+                                       store::Cause cause);
 
   /// What the application logs in with. Errors: not_found (never provisioned, or not finished yet), denied (the
   /// platform key does not open it).
@@ -99,13 +118,22 @@ class DatabaseManager {
   Task<Result<Estate>> observe(std::vector<DesiredDeployment> desired);
   Task<Result<>> observe_pool(Estate* estate, std::string pool, pg::Connection* connection);
   Task<> observe_further(Estate* estate);
+  Task<Result<>> look_at_clones(Estate* estate, pg::Connection* connection);
+  Task<> judge_clones(Estate* estate);
+  CloneInput clone_input(const Estate& estate, const DesiredDeployment& wanted) const;
   Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside, bool with_kept);
   Task<std::optional<ObservedInside>> look_inside(const Estate* estate, const DesiredDeployment* wanted);
   DeploymentPlan plan_one(const Estate& estate, const DesiredDeployment& wanted, const ObservedInside* inside) const;
+  Task<Result<ObservedInside>> enter(const DesiredDeployment* wanted, bool with_foreign);
+  Task<Result<>> prove_adopted(const DesiredDeployment* wanted, const SecretString* password);
+  Task<Result<>> record_adoption(const DesiredDeployment* wanted, AdoptOrder order, store::Cause cause,
+                                 std::optional<std::string> verifier);
+  Task<Result<>> record_approval(const Plan* plan, store::Cause cause);
   Task<Result<>> update_sources(const Estate* estate, const Plan* plan);
   Task<> run_flows(std::shared_ptr<Work> work);
+  Task<> run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all);
   Task<> worker(std::shared_ptr<Work> work);
-  Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, bool look_deep = false);
+  Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
   bool deep_look_is_due(const store::InventoryEntry* known) const;
   FlowTools flow_tools();
 

@@ -35,10 +35,11 @@ Error unproven(const DesiredDeployment& desired, LoginProof proof) {
 /// Verified by a real login, as the application will do it. A login that was proven once is not tried again: a tenant
 /// who changed its password is reported by the plan, and nothing is reset.
 Task<Result<>> DeploymentFlow::prove() {
-  if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
+  if (credential_->state >= store::CredentialState::verified && !cloning()) co_return Result<>{};
   auto password = store::open_password(*tools_->key, *credential_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
-  const auto settings = tenant_settings(pool().config().server, desired_.names.login_a, *password, desired_.names.base);
+  const auto settings = tenant_settings(pool().config().server, desired_.names.login_a, *password, desired_.database);
+  const auto began = now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
@@ -47,12 +48,15 @@ Task<Result<>> DeploymentFlow::prove() {
     ++tools_->stats->login_checks;
     proof = co_await prove_login(settings, tools_->blocking, deadline_);
   }
+  note_end({login_proof()}, proof.verdict == LoginVerdict::works ? Result<>{} : Result<>(failure(Error(proof.error))),
+           began);
   if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, std::move(proof)));
   if (proof.current_user != desired_.names.base || proof.current_schema != desired_.names.base) {
     co_return failure(ErrorKind::conflict, fmt::format("{}: login {} acts as {} in schema \"{}\" instead of {}",
                                                        desired_.title(), desired_.names.login_a, proof.current_user,
                                                        proof.current_schema, desired_.names.base));
   }
+  if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
   auto verified = co_await store::advance(control(), credential_->id, store::CredentialState::verified);
   if (!verified) co_return failure(std::move(verified.error()).while_doing(desired_.title()));
   credential_->state = store::CredentialState::verified;
@@ -89,7 +93,7 @@ Task<Result<>> DeploymentFlow::record() {
   const auto& known = *deployment();
   const bool recorded =
       known.state == store::DeploymentState::ready && known.inputs_hash == inputs && known.last_error.empty();
-  if (!finish_credential && recorded && !looked_inside_) co_return Result<>{};
+  if (!finish_credential && recorded && !looked_inside_ && !cloning()) co_return Result<>{};
   auto transaction = co_await pg::Transaction::begin(*control());
   if (!transaction) co_return failure(std::move(transaction.error()).while_doing(desired_.title()));
   Result<> done;
@@ -98,12 +102,16 @@ Task<Result<>> DeploymentFlow::record() {
     if (done) done = co_await store::advance(control(), credential_->id, store::CredentialState::done);
   }
   if (done) {
-    done = co_await store::change_deployment(control(), {.id = known.id,
-                                                         .state = store::DeploymentState::ready,
-                                                         .inputs_hash = inputs,
-                                                         .last_error = "",
-                                                         .looked_deep = looked_inside_});
+    store::DeploymentChange change{.id = known.id, .state = store::DeploymentState::ready, .inputs_hash = inputs};
+    change.last_error = "";
+    change.looked_deep = looked_inside_;
+    if (cloning()) {
+      change.database_name = clone_->make->database;
+      change.generation = clone_->make->generation;
+    }
+    done = co_await store::change_deployment(control(), std::move(change));
   }
+  if (done && cloning()) done = co_await store::advance_clone(control(), clone_->make->id, store::CloneState::done);
   if (!done) {
     co_await rollback_batch(control());
     co_return failure(std::move(done.error()).while_doing(desired_.title()));
@@ -135,12 +143,8 @@ Task<> DeploymentFlow::write_down(Result<>* outcome) {
     if (!noted)
       tools_->log.warn(desired_.title(), "its failure could not be recorded", {{"cause", noted.error().to_string()}});
   }
-  if (!history_.empty()) {
-    auto appended = co_await store::append_history(control(), std::move(history_));
-    if (!appended)
-      tools_->log.warn(desired_.title(), "its history could not be recorded",
-                       {{"cause", appended.error().to_string()}});
-  }
+  if (auto closed = co_await audit_.close(control()); !closed)
+    tools_->log.warn(desired_.title(), "its history could not be finished", {{"cause", closed.error().to_string()}});
   tools_->stats->statements += control()->statements_run() - control_began_;
   if (further_) tools_->stats->statements += (*further_)->statements_run() - further_began_;
   auto released = co_await control_->release(now() + tail_time);

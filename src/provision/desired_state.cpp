@@ -82,17 +82,39 @@ void take_schemas(DesiredDeployment& wanted, const Project& declared) {
   }
 }
 
+void take_clone(DesiredDeployment& wanted, const Deployment& deployment) {
+  using project::CloneFrom;
+  const auto& from = *deployment.clone_from;
+  const auto place = from.reference.place.known() ? from.reference.place : wanted.place;
+  if (from.type != CloneFrom::Type::deployment) {
+    const std::string_view what = from.type == CloneFrom::Type::backup ? "backup" : "remote source";
+    refuse(wanted,
+           Error(ErrorKind::unsupported, fmt::format("{}: clone-from a {} (\"{}\") is not supported", wanted.title(),
+                                                     what, from.reference.value))
+               .at(place)
+               .with_remedy("clone from a deployment of the project, or remove clone-from for an empty database")
+               .handled_by(Handling::needs_person));
+    return;
+  }
+  wanted.clone = DesiredClone{.source = from.reference.value,
+                              .mode = from.mode,
+                              .force = deployment.force_clone,
+                              .by_template = deployment.clone_by_template,
+                              .place = place};
+}
+
 DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deployment, const DesiredRules& rules) {
   const auto& declared = from.project;
   DesiredDeployment wanted{.project = declared.name.value,
                            .deployment = deployment.name.value,
                            .names = project::database_names(declared.name.value, deployment.name.value)};
+  wanted.database = wanted.names.base;
   wanted.source = from.source;
   wanted.place = deployment.name.place.known() ? deployment.name.place : deployment.place;
   if (!wanted.place.known()) wanted.place.file = from.source.file;
   if (declared.database.pool) wanted.pool = declared.database.pool->value;
   wanted.connection_limit = declared.database.connection_limit.value_or(unlimited_connections);
-  wanted.cloned = deployment.clone_from.has_value();
+  if (deployment.clone_from) take_clone(wanted, deployment);
   auto name = project::namespace_name(
       rules.namespace_prefix, deployment.namespace_.value.empty() ? declared.name.value : deployment.namespace_.value);
   if (name) {
@@ -162,7 +184,41 @@ void refuse_collisions(std::vector<DesiredDeployment>& all) {
   }
 }
 
+/// A source must be ours, and no deployment its own ancestor.
+void refuse_hopeless_clones(std::vector<DesiredDeployment>& all) {
+  for (auto& one : all) {
+    if (!one.clone) continue;
+    const bool there = std::ranges::any_of(all, [&](const DesiredDeployment& other) {
+      return other.project == one.project && other.deployment == one.clone->source;
+    });
+    if (!there) {
+      refuse(one, Error(ErrorKind::unsupported, fmt::format("{}: clone-from: {}/{} has no database in this cluster",
+                                                            one.title(), one.project, one.clone->source))
+                      .at(one.clone->place)
+                      .with_remedy("clone from a deployment of the same cluster that uses a database"));
+    } else if (!clone_rank(all, one)) {
+      refuse(one, Error(ErrorKind::invalid, fmt::format("{}: clone-from leads back to itself", one.title()))
+                      .at(one.clone->place)
+                      .with_remedy("let one of them have no clone-from"));
+    }
+  }
+}
+
 }  // namespace
+
+std::optional<std::size_t> clone_rank(const std::vector<DesiredDeployment>& all, const DesiredDeployment& one) {
+  std::size_t rank = 0;
+  const DesiredDeployment* at = &one;
+  while (at->clone) {
+    if (++rank > all.size()) return std::nullopt;
+    const auto source = std::ranges::find_if(all, [&](const DesiredDeployment& other) {
+      return other.project == at->project && other.deployment == at->clone->source;
+    });
+    if (source == all.end()) return rank;
+    at = &*source;
+  }
+  return rank;
+}
 
 std::string DesiredDeployment::inputs_hash() const {
   // Lengths before texts: no two different inputs have one form. The first line is the version of what we do with them.
@@ -191,6 +247,7 @@ std::vector<DesiredDeployment> desired_state(const std::vector<SourcedProject>& 
   });
   refuse_double_projects(all);
   refuse_collisions(all);
+  refuse_hopeless_clones(all);
   return all;
 }
 

@@ -49,17 +49,28 @@ struct DesiredRules {
 /// The value of a connection limit that limits nothing, as PostgreSQL writes it.
 inline constexpr std::int64_t unlimited_connections = -1;
 
+/// `clone-from`: its database begins as a copy of another deployment's. A plain value.
+struct DesiredClone {
+  std::string source;  ///< deployment of the same project
+  project::CloneFrom::Mode mode = project::CloneFrom::Mode::once;
+  bool force = false;
+  bool by_template = false;
+  Place place = {};
+};
+
 /// One deployment that wants a database. A plain value.
 struct DesiredDeployment {
   std::string project;
   std::string deployment;
   std::string namespace_;        ///< with the cluster's prefix
   std::string pool = "main";     ///< the server its database lives on
-  project::DatabaseNames names;  ///< roles, database and default schema
+  project::DatabaseNames names;  ///< roles and default schema
+  /// The database in use: `names.base`, or a later generation of it ("shop_prod_v2"), which the inventory knows.
+  std::string database = {};
   std::int64_t connection_limit = unlimited_connections;
   std::vector<std::string> schemas = {};     ///< in the order of search_path; the default one first
   std::vector<std::string> extensions = {};  ///< sorted, each once
-  bool cloned = false;                       ///< `clone-from` is declared
+  std::optional<DesiredClone> clone = {};
   SourceRef source = {};
   Place place = {};
   std::optional<Error> refusal = {};  ///< why nothing may be done for it; it is shown and left alone
@@ -78,5 +89,9 @@ struct DesiredDeployment {
 /// of which one is derived from the other (both sides, each naming the place of the other), names that PostgreSQL or we
 /// keep for ourselves, a pool the project may not use, and extensions that are not allowed.
 std::vector<DesiredDeployment> desired_state(const std::vector<SourcedProject>& projects, const DesiredRules& rules);
+
+/// How far a deployment is from one that is no clone: 0 for those, 1 for a clone of one … In a pass each waits for the
+/// rank before it. Empty when it is its own ancestor.
+std::optional<std::size_t> clone_rank(const std::vector<DesiredDeployment>& all, const DesiredDeployment& one);
 
 }  // namespace opi::provision

@@ -60,6 +60,29 @@ WHERE d.defaclnamespace = 0 AND r.rolname::text = $1::text
 UNION ALL
 SELECT 'e', x.extname::text, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
 
+/// Sequences of columns, row types and members of extensions follow what they belong to.
+constexpr std::string_view foreign_objects_query = R"sql(
+WITH ours AS (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[])),
+objects AS (
+  SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, c.oid, c.relowner AS owner,
+         CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
+           WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS type
+  FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+  UNION ALL
+  SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, p.proowner,
+         CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END
+  FROM pg_catalog.pg_proc p JOIN ours ON ours.oid = p.pronamespace
+  UNION ALL
+  SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.typowner, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END
+  FROM pg_catalog.pg_type t JOIN ours ON ours.oid = t.typnamespace
+  WHERE t.typtype IN ('d', 'e', 'r') OR (t.typtype = 'c' AND EXISTS (
+    SELECT 1 FROM pg_catalog.pg_class k WHERE k.oid = t.typrelid AND k.relkind = 'c')))
+SELECT o.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)::text
+FROM objects o CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i
+WHERE pg_catalog.pg_get_userbyid(o.owner)::text <> $1::text AND NOT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('a', 'i', 'e'))
+ORDER BY o.type, i.identity)sql";
+
 enum Column { kind, name, a, b, c, d, e };
 
 ObservedRole role_of(const pg::Row& row, bool verifier_known) {
@@ -193,6 +216,20 @@ Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::str
     }
   }
   co_return inside;
+}
+
+Task<Result<std::vector<ForeignObject>>> observe_foreign_objects(pg::Connection* connection, std::string owner,
+                                                                 std::vector<std::string> schemas) {
+  pg::Params params;
+  params.emplace_back(std::move(owner));
+  params.emplace_back(schemas);
+  auto rows = co_await connection->query(std::string(foreign_objects_query), std::move(params));
+  if (!rows) co_return failure(std::move(rows.error()).while_doing("look for what others own"));
+  std::vector<ForeignObject> objects;
+  for (const auto& row : *rows)
+    objects.push_back(
+        {.type = std::string(row.text(0)), .identity = std::string(row.text(1)), .owner = std::string(row.text(2))});
+  co_return objects;
 }
 
 Task<Result<Acl>> observe_database_acl(pg::Connection* connection, std::string name) {

@@ -94,11 +94,19 @@ struct ObservedDefaultAcl {
   Acl acl;
 };
 
+/// Something in our schemas that belongs to another role.
+struct ForeignObject {
+  std::string type;      ///< as ALTER takes it: "TABLE"
+  std::string identity;  ///< as ALTER takes it, quoted by the server
+  std::string owner;
+};
+
 /// The inside of one database.
 struct ObservedInside {
   std::vector<ObservedSchema> schemas;
   std::vector<ObservedDefaultAcl> defaults;
   std::vector<std::string> extensions;
+  std::vector<ForeignObject> foreign_objects = {};  ///< only of adopted deployments
 
   const ObservedSchema* schema(std::string_view name) const {
     for (const auto& one : schemas) {

@@ -6,31 +6,57 @@
 #include <set>
 #include <utility>
 
-#include "provision/sha256.hpp"
+#include "provision/adopt.hpp"
+#include "provision/plan_parts.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
-namespace {
 
-using Known = store::InventoryEntry;
-
-bool finished_before(const Known* known) {
+bool finished_before(const store::InventoryEntry* known) noexcept {
   return known != nullptr && known->deployment.ready_at.has_value();
+}
+
+bool adopted(const PlanInput& input) noexcept {
+  return input.known != nullptr && input.known->deployment.adoption != store::Adoption::none;
+}
+
+void settle_adopted(const PlanInput& input, DeploymentPlan& plan) {
+  if (!adopted(input)) return;
+  constexpr std::string_view policy = " (policy: fix)";
+  for (auto& action : plan.actions) {
+    if (finished_before(input.known) || action.sign != Sign::drift) continue;
+    action.sign = Sign::change;
+    if (action.detail.ends_with(policy)) action.detail.resize(action.detail.size() - policy.size());
+  }
+  if (input.known->deployment.adoption == store::Adoption::additive) keep_additive(plan);
 }
 
 bool inputs_changed(const PlanInput& input) {
   return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
 }
 
-/// Something that must be there is not: it is new, or somebody took it away.
-Sign missing(const PlanInput& input) {
-  return finished_before(input.known) ? Sign::drift : Sign::create;
+bool copies(const PlanInput& input) noexcept {
+  return input.clone != nullptr && input.clone->make.has_value();
 }
-/// Something is otherwise than declared: because the declaration changed, or because somebody changed it.
+
+Sign missing(const PlanInput& input) noexcept {
+  return finished_before(input.known) && !copies(input) ? Sign::drift : Sign::create;
+}
+
 Sign different(const PlanInput& input) {
-  if (!finished_before(input.known)) return Sign::create;
+  if (!finished_before(input.known) || copies(input)) return Sign::create;
   return inputs_changed(input) ? Sign::change : Sign::drift;
 }
+
+const store::CredentialSummary* credential_of(const store::InventoryEntry* known, store::LoginSlot slot) noexcept {
+  if (known == nullptr) return nullptr;
+  for (const auto& one : known->credentials) {
+    if (one.slot == slot) return &one;
+  }
+  return nullptr;
+}
+
+namespace {
 
 Error not_ours(const PlanInput& input, std::string_view what, const std::string& name, std::string why) {
   return Error(ErrorKind::conflict,
@@ -44,9 +70,12 @@ std::optional<Error> foreign_role(const PlanInput& input, const ObservedRole& ro
   const auto stamp = parse_stamp(role.comment);
   if (stamp && input.known != nullptr && stamp->id == input.known->deployment.stamp) return std::nullopt;
   if (!stamp && finished_before(input.known)) return std::nullopt;
+  const auto& names = input.desired.names;
+  if (!stamp && adopted(input) && (role.name == names.base || role.name == names.read_only)) return std::nullopt;
   if (!stamp) {
     return not_ours(input, "role", role.name, "exists and is not ours")
-        .with_remedy("rename the deployment, or remove that role if nobody needs it");
+        .with_remedy(fmt::format("rename the deployment, or take it over: opi adopt {} {}", input.desired.project,
+                                 input.desired.deployment));
   }
   if (stamp->project == input.desired.project && stamp->deployment == input.desired.deployment) {
     return not_ours(input, "role", role.name, "is stamped for this deployment by another control database")
@@ -63,8 +92,8 @@ std::optional<Error> foreign_objects(const PlanInput& input) {
     if (role == nullptr) continue;
     if (auto foreign = foreign_role(input, *role)) return foreign;
   }
-  const auto* database = input.server.database(names.base);
-  if (database == nullptr || finished_before(input.known)) return std::nullopt;
+  const auto* database = input.server.database(input.desired.database);
+  if (database == nullptr || finished_before(input.known) || adopted(input)) return std::nullopt;
   // The owner role is ours by now, if it exists at all; a database that belongs to it was made by us.
   if (input.server.role(names.base) != nullptr && database->owner == names.base) return std::nullopt;
   return not_ours(input, "database", database->name,
@@ -90,49 +119,19 @@ std::optional<Error> refusal_of(const PlanInput& input) {
   if (input.desired.refusal) return input.desired.refusal;
   if (auto elsewhere = moved(input)) return elsewhere;
   if (auto foreign = foreign_objects(input)) return foreign;
-  if (input.desired.cloned && input.server.database(input.desired.names.base) == nullptr) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("{}: not supported yet: clone-from; its database is not created empty instead",
-                             input.desired.title()))
-        .at(input.desired.place)
-        .with_remedy("remove clone-from to get an empty database")
-        .handled_by(Handling::needs_person);
+  if (input.clone == nullptr) return std::nullopt;
+  if (input.clone->refusal) return input.clone->refusal;
+  // A copy goes into a database that was made for it, never into one that is there.
+  const auto& make = input.clone->make;
+  if (make && make->state == store::CloneState::begun && input.server.database(make->database) != nullptr &&
+      !input.clone->discard) {
+    return not_ours(input, "database", make->database, "is there already, and a copy is never put into what is there")
+        .with_remedy("remove that database if nobody needs it");
   }
   return std::nullopt;
 }
 
-class Planner {
- public:
-  Planner(const PlanInput& input, DeploymentPlan& plan) : input_(input), plan_(plan) {}
-
-  void roles();
-  void database();
-
-  void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject,
-           std::string value = {}) {
-    plan_.actions.push_back(
-        {kind, sign, std::move(object), std::move(name), std::move(detail), std::move(subject), std::move(value)});
-  }
-  /// Attributes that none of our roles may have, and NOLOGIN where it must not log in.
-  void restrict(const ObservedRole& role, bool may_login);
-  void stamp(const ObservedRole& role);
-
- private:
-  void admin_membership();
-  void new_database();
-  void privileges(const ObservedDatabase& database);
-  void grant_connect(const std::string& database, const std::string& role, Sign sign) {
-    add(ActionKind::grant_connect, sign, "grant", "database " + database, "CONNECT to " + role, database, role);
-  }
-  /// An admin that inherits nothing may become the owner, but not enter as it.
-  bool admin_needs_connect() const {
-    const auto& facts = input_.server.facts;
-    return !facts.superuser && !facts.inherit && facts.version < 160000;
-  }
-
-  const PlanInput& input_;
-  DeploymentPlan& plan_;
-};
+}  // namespace
 
 void Planner::restrict(const ObservedRole& role, bool may_login) {
   std::string wrong;
@@ -171,7 +170,7 @@ void Planner::stamp(const ObservedRole& role) {
 void Planner::roles() {
   const auto& names = input_.desired.names;
   if (const auto* owner = input_.server.role(names.base)) {
-    restrict(*owner, false);
+    restrict(*owner, owner_still_logs_in(input_.known));
     stamp(*owner);
     admin_membership();
   } else {
@@ -200,11 +199,11 @@ void Planner::admin_membership() {
 
 void Planner::new_database() {
   const auto& desired = input_.desired;
-  const auto& name = desired.names.base;
-  std::string detail = fmt::format("owner {}, template0, UTF8", name);
+  const auto& name = desired.database;
+  std::string detail = fmt::format("owner {}, template0, UTF8", desired.names.base);
   if (desired.connection_limit != unlimited_connections)
     detail += fmt::format(", connection limit {}", desired.connection_limit);
-  if (finished_before(input_.known)) detail = "is gone; made again, empty";
+  if (finished_before(input_.known) && !copies(input_)) detail = "is gone; made again, empty";
   add(ActionKind::create_database, missing(input_), "database", name, std::move(detail), name,
       std::to_string(desired.connection_limit));
   add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + name, "CONNECT, TEMPORARY from PUBLIC",
@@ -235,14 +234,20 @@ void Planner::privileges(const ObservedDatabase& database) {
   if (admin_needs_connect()) must_enter(input_.server.facts.admin);
 }
 
+namespace {
+
 std::string limit_text(std::int64_t limit) {
   return limit < 0 ? "none" : std::to_string(limit);
 }
 
+}  // namespace
+
 void Planner::database() {
   const auto& desired = input_.desired;
-  const auto* database = input_.server.database(desired.names.base);
-  if (database == nullptr) return new_database();
+  const auto* database = input_.server.database(desired.database);
+  // What is there under this name is a copy that was interrupted, and goes first.
+  const bool stale = input_.clone != nullptr && input_.clone->discard && copies(input_);
+  if (database == nullptr || stale) return new_database();
   if (database->owner != desired.names.base) {
     add(ActionKind::set_database_owner, Sign::drift, "database", database->name,
         fmt::format("belongs to {} instead of {} (policy: fix)", database->owner, desired.names.base), database->name);
@@ -269,6 +274,22 @@ void Planner::database() {
   }
 }
 
+void Planner::copy() {
+  const auto& clone = *input_.clone;
+  if (clone.discard) {
+    add(ActionKind::discard_copy, Sign::change, "discard", "database " + clone.discard->database,
+        "a copy that was interrupted", clone.discard->database);
+  }
+  if (!clone.make) return;
+  const auto& make = *clone.make;
+  auto detail = fmt::format("from {}/{} ({}), pg_dump | pg_restore", input_.desired.project, make.source, make.from);
+  if (clone.over) detail += fmt::format("; {} is kept", make.replaces);
+  add(clone.over ? ActionKind::copy_over : ActionKind::copy_database, clone.over ? Sign::change : Sign::create, "copy",
+      "database " + make.database, std::move(detail), make.database, make.from);
+}
+
+namespace {
+
 void note_foreign_members(const PlanInput& input, DeploymentPlan& plan) {
   const auto& names = input.desired.names;
   for (const auto& one : input.server.foreign_memberships) {
@@ -280,124 +301,30 @@ void note_foreign_members(const PlanInput& input, DeploymentPlan& plan) {
   }
 }
 
+}  // namespace
+
+namespace {
+
 DeploymentPlan headed(const PlanInput& input) {
   const auto& desired = input.desired;
   DeploymentPlan plan{.project = desired.project,
                       .deployment = desired.deployment,
                       .namespace_ = desired.namespace_,
-                      .database = desired.names.base,
+                      .database = desired.database,
                       .pool = desired.pool,
                       .server_version = input.server.facts.version_text};
   plan.first_time = !finished_before(input.known);
+  plan.inputs = desired.inputs_hash();
   return plan;
 }
 
-/// Names in the order of a search_path, as the catalog shows them: separated by commas, quoted where a keyword asks for
-/// it.
-bool same_search_path(std::string_view stored, const std::vector<std::string>& schemas) {
-  std::string plain;
-  for (const char c : stored) {
-    if (c != '"' && c != ' ') plain += c;
-  }
-  return plain == fmt::format("{}", fmt::join(schemas, ","));
-}
+}  // namespace
 
-const std::string* setting_of(const ObservedRole& role, std::string_view database, std::string_view name) {
-  for (const auto& setting : role.settings) {
-    if (setting.database == database && setting.name == name) return &setting.value;
-  }
-  return nullptr;
-}
-
-bool is_member(const ObservedRole& role, std::string_view group) {
-  bool inherit = false;
-  bool set = false;
-  for (const auto& one : role.memberships) {
-    if (one.role != group) continue;
-    inherit = inherit || one.inherit;
-    set = set || one.set;
-  }
-  return inherit && set;
-}
-
-const store::CredentialSummary* credential_of(const Known* known, store::LoginSlot slot) {
-  if (known == nullptr) return nullptr;
-  for (const auto& one : known->credentials) {
-    if (one.slot == slot) return &one;
-  }
-  return nullptr;
-}
-
-/// What both logins have in common: member of the owner, acting as it, in its schemas.
-void plan_login_rules(const PlanInput& input, const ObservedRole& login, Planner& planner) {
-  const auto& desired = input.desired;
-  const auto& owner = desired.names.base;
-  if (!is_member(login, owner)) {
-    planner.add(ActionKind::grant_owner, missing(input), "grant", owner, "to " + login.name, login.name);
-  }
-  const auto* role = setting_of(login, owner, "role");
-  if (role == nullptr || *role != owner) {
-    planner.add(ActionKind::set_login_role, missing(input), "login", login.name,
-                fmt::format("acts as {} instead of {} in {}", role == nullptr ? "itself" : *role, owner, owner),
-                login.name);
-  }
-  const auto* path = setting_of(login, owner, "search_path");
-  if (path == nullptr || !same_search_path(*path, desired.schemas)) {
-    planner.add(ActionKind::set_search_path, different(input), "login", login.name,
-                fmt::format("search_path {} → {}", path == nullptr ? "none" : *path, fmt::join(desired.schemas, ", ")),
-                login.name);
-  }
-}
-
-void plan_login_a(const PlanInput& input, DeploymentPlan& plan, Planner& planner) {
-  const auto& login = input.desired.names.login_a;
-  const auto* role = input.server.role(login);
-  const auto* credential = credential_of(input.known, store::LoginSlot::a);
-  if (role == nullptr) {
-    planner.add(ActionKind::create_login, missing(input), "login", login,
-                "SCRAM-SHA-256, SET ROLE " + input.desired.names.base, login, "LOGIN");
-    return;
-  }
-  planner.restrict(*role, true);
-  planner.stamp(*role);
-  if (!role->login || role->expired) {
-    planner.add(ActionKind::enable_login, missing(input), "login", login,
-                role->expired ? "has expired (policy: fix)" : "may not log in (policy: fix)", login,
-                role->expired ? "expired" : "");
-  }
-  plan_login_rules(input, *role, planner);
-  if (credential == nullptr) return;  // refused by the server part
-  if (credential->state == store::CredentialState::intent) {
-    planner.add(ActionKind::set_password, Sign::create, "login", login, "its password is set as it was journaled",
-                login);
-  } else if (credential->state == store::CredentialState::applied) {
-    planner.add(ActionKind::verify_login, Sign::create, "login", login, "has yet to be proven by a login", login);
-  } else if (credential->state != store::CredentialState::done) {
-    plan.to_record = true;
-  } else if (role->verifier_known && role->verifier != credential->verifier) {
-    plan.notes.push_back(fmt::format("the password of {} was changed by somebody; left so", login));
-  }
-}
-
-void plan_login_b(const PlanInput& input, Planner& planner) {
-  const auto& login = input.desired.names.login_b;
-  const auto* role = input.server.role(login);
-  if (role == nullptr) {
-    planner.add(ActionKind::create_login, missing(input), "login", login, "for rotation, NOLOGIN until then", login,
-                "NOLOGIN");
-    return;
-  }
-  planner.restrict(*role, credential_of(input.known, store::LoginSlot::b) != nullptr);
-  planner.stamp(*role);
-  plan_login_rules(input, *role, planner);
-}
-
-/// By stage; within one in the order in which they were found.
 void sort_actions(DeploymentPlan& plan) {
   std::vector<Action> sorted;
   sorted.reserve(plan.actions.size());
-  for (const auto stage :
-       {Stage::roles, Stage::create_database, Stage::database, Stage::inside, Stage::logins, Stage::verify}) {
+  for (const auto stage : {Stage::roles, Stage::discard, Stage::create_database, Stage::database, Stage::copy,
+                           Stage::inside, Stage::logins, Stage::verify}) {
     for (auto& action : plan.actions) {
       if (stage_of(action.kind) == stage) sorted.push_back(std::move(action));
     }
@@ -405,12 +332,12 @@ void sort_actions(DeploymentPlan& plan) {
   plan.actions = std::move(sorted);
 }
 
-}  // namespace
-
 Stage stage_of(ActionKind kind) noexcept {
   if (kind <= ActionKind::grant_to_admin) return Stage::roles;
+  if (kind == ActionKind::discard_copy) return Stage::discard;
   if (kind == ActionKind::create_database) return Stage::create_database;
   if (kind <= ActionKind::open_database) return Stage::database;
+  if (kind <= ActionKind::copy_over) return Stage::copy;
   if (kind <= ActionKind::create_extension) return Stage::inside;
   if (kind <= ActionKind::set_password) return Stage::logins;
   return Stage::verify;
@@ -418,7 +345,7 @@ Stage stage_of(ActionKind kind) noexcept {
 
 bool needs_inside_look(const DesiredDeployment& desired, const ObservedServer& server,
                        const store::InventoryEntry* known) {
-  const auto* database = server.database(desired.names.base);
+  const auto* database = server.database(desired.database);
   if (database == nullptr || !database->allow_connections) return false;
   return !finished_before(known) || known->deployment.inputs_hash != desired.inputs_hash();
 }
@@ -427,6 +354,10 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   auto plan = headed(input);
   plan.refusal = refusal_of(input);
   if (plan.refusal) return plan;
+  if (input.clone != nullptr && input.clone->waiting) {
+    plan.waiting = input.clone->waiting;
+    return plan;
+  }
   // Without the journaled password nobody could be told what the login's password is, and a new one would lock out
   // whoever uses it.
   if (input.server.role(input.desired.names.login_a) != nullptr &&
@@ -439,23 +370,21 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   Planner planner(input, plan);
   planner.roles();
   planner.database();
+  if (input.clone != nullptr) {
+    planner.copy();
+    plan.notes.insert(plan.notes.end(), input.clone->notes.begin(), input.clone->notes.end());
+  }
   note_foreign_members(input, plan);
+  settle_adopted(input, plan);
   sort_actions(plan);
   return plan;
 }
 
-void plan_login_part(const PlanInput& input, DeploymentPlan& plan) {
-  Planner planner(input, plan);
-  plan_login_a(input, plan, planner);
-  plan_login_b(input, planner);
-  sort_actions(plan);
-}
-
 DeploymentPlan plan_deployment(const PlanInput& input) {
   auto plan = plan_server_part(input);
-  if (plan.refusal) return plan;
-  const auto* database = input.server.database(input.desired.names.base);
-  if (database == nullptr || (!database->allow_connections && plan.first_time)) {
+  if (plan.refusal || plan.waiting) return plan;
+  const auto* database = input.server.database(input.desired.database);
+  if (database == nullptr || copies(input) || (!database->allow_connections && plan.first_time)) {
     plan_inside_part(input, fresh_inside(input.server.facts), plan);
   } else if (input.inside != nullptr) {
     plan_inside_part(input, *input.inside, plan);
@@ -464,7 +393,7 @@ DeploymentPlan plan_deployment(const PlanInput& input) {
     plan.to_record = true;
   }
   plan_login_part(input, plan);
-  if (!finished_before(input.known) || inputs_changed(input) ||
+  if (!finished_before(input.known) || inputs_changed(input) || copies(input) ||
       input.known->deployment.state != store::DeploymentState::ready) {
     plan.to_record = true;
   }

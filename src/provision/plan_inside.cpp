@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "provision/plan.hpp"
+#include "provision/plan_parts.hpp"
 
 namespace opi::provision {
 namespace {
@@ -13,12 +13,13 @@ namespace {
 class InsidePlanner {
  public:
   InsidePlanner(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan)
-      : input_(input), inside_(inside), plan_(plan), database_(input.desired.names.base) {}
+      : input_(input), inside_(inside), plan_(plan), database_(input.desired.database) {}
 
   void schema(const std::string& name);
   void public_schema();
   void defaults();
   void extension(const std::string& name);
+  void foreign_objects();
 
  private:
   void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject) {
@@ -48,6 +49,10 @@ void InsidePlanner::schema(const std::string& name) {
     add(ActionKind::set_schema_owner, Sign::drift, "schema", name,
         fmt::format("belongs to {} instead of {} (policy: fix)", found->owner, names.base), name);
   }
+  // Only its owner can grant on it, which it does not become while we only add.
+  const bool not_yet = found != nullptr && found->owner != names.base && input_.known != nullptr &&
+                       input_.known->deployment.adoption == store::Adoption::additive;
+  if (not_yet) return;
   if (found == nullptr || privileges_of(found->acl, names.read_only).find('U') == std::string::npos) {
     add(ActionKind::grant_schema_usage, missing(), "grant", "schema " + name, "USAGE to " + names.read_only, name);
   }
@@ -90,7 +95,18 @@ void InsidePlanner::defaults() {
 
 void InsidePlanner::extension(const std::string& name) {
   if (std::ranges::find(inside_.extensions, name) != inside_.extensions.end()) return;
-  add(ActionKind::create_extension, missing(), "extension", name, fmt::format("in schema {}", database_), name);
+  add(ActionKind::create_extension, missing(), "extension", name,
+      fmt::format("in schema {}", input_.desired.names.base), name);
+}
+
+/// Only of what was there before us: a tenant's own objects are the tenant's business.
+void InsidePlanner::foreign_objects() {
+  for (const auto& object : inside_.foreign_objects) {
+    plan_.actions.push_back(
+        {ActionKind::reown_object, Sign::change, "owner", object.identity,
+         fmt::format("{} belongs to {} instead of {}", object.type, object.owner, input_.desired.names.base),
+         object.identity, object.type});
+  }
 }
 
 }  // namespace
@@ -101,6 +117,8 @@ void plan_inside_part(const PlanInput& input, const ObservedInside& inside, Depl
   planner.public_schema();
   planner.defaults();
   for (const auto& name : input.desired.extensions) planner.extension(name);
+  planner.foreign_objects();
+  settle_adopted(input, plan);
 }
 
 }  // namespace opi::provision
