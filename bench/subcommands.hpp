@@ -15,6 +15,8 @@ inline constexpr int exit_usage = 64;
 
 /// bench/pool.cpp
 int pool(Arguments arguments);
+/// bench/provision.cpp
+int provision(Arguments arguments);
 
 /// bench/secrets.cpp
 int secrets_and_files(Arguments arguments);
