@@ -16,6 +16,7 @@ struct Subcommand {
 };
 
 constexpr std::array subcommands = {
+    Subcommand{.name = "git", .usage = "idle CHECKS | change FILES ROUNDS", .run = &opi::bench::git},
     Subcommand{.name = "pool",
                .usage = "MODE TASKS POOL SECONDS   query, execute, bare, floor, floor-pipeline; PG* say where",
                .run = &opi::bench::pool},

@@ -262,8 +262,10 @@ BareDeployment bare_deployment(int number, const std::string& admin) {
   server.facts = {.version = 150000, .version_text = "15", .admin = admin, .superuser = true};
   const auto plan = provision::plan_deployment({.desired = desired, .server = server});
   const auto verifier = secrets::scram_verifier(SecretString("bench-password"));
-  const provision::StatementContext context{
-      .facts = server.facts, .desired = desired, .stamp = "bare", .verifier = value_of(verifier)};
+  const provision::StatementContext context{.facts = server.facts,
+                                            .desired = desired,
+                                            .stamp = "bare",
+                                            .verifiers = {{desired.names.login_a, value_of(verifier)}}};
   BareDeployment bare{.name = desired.database};
   const auto batch = [&](Stage stage) {
     std::vector<provision::Action> actions;

@@ -13,6 +13,8 @@ using Arguments = std::span<const std::string_view>;
 
 inline constexpr int exit_usage = 64;
 
+/// bench/git.cpp
+int git(Arguments arguments);
 /// bench/pool.cpp
 int pool(Arguments arguments);
 /// bench/provision.cpp

@@ -1,6 +1,4 @@
-// The compiled parts of Boost, once for the whole program.
-#include <boost/asio/impl/src.hpp>
-#include <boost/asio/ssl/impl/src.hpp>
+// The compiled parts of Boost beside Asio (boost_asio.cpp), once for the whole program.
 #include <boost/beast/src.hpp>
 #include <boost/json/src.hpp>
 #include <boost/url/src.hpp>

@@ -1,6 +1,6 @@
 # Everything we link that is not ours. Boost is used as headers only: its compiled parts (Asio, Asio SSL, Beast, JSON,
-# URL) are built once, in boost_sources.cpp, by the compiler that builds the rest. `run` unpacks the headers into
-# build/boost when installing the package would remove another Boost.
+# URL) are built once, in boost_asio.cpp and boost_sources.cpp, by the compiler that builds the rest. `run` unpacks the
+# headers into build/boost when installing the package would remove another Boost.
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -19,8 +19,8 @@ if(boost_version LESS 108100)
   message(FATAL_ERROR "Boost 1.81 or newer is needed, ${OPI_BOOST_INCLUDE} has ${boost_version}; ./run installs it")
 endif()
 
-add_library(opi_boost STATIC "${CMAKE_SOURCE_DIR}/cmake/boost_sources.cpp")
-target_include_directories(opi_boost SYSTEM PUBLIC "${OPI_BOOST_INCLUDE}")
+add_library(opi_boost STATIC "${CMAKE_SOURCE_DIR}/cmake/boost_asio.cpp" "${CMAKE_SOURCE_DIR}/cmake/boost_sources.cpp")
+target_include_directories(opi_boost SYSTEM PUBLIC "$<BUILD_INTERFACE:${OPI_BOOST_INCLUDE}>")
 target_compile_definitions(opi_boost PUBLIC
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_DISABLE_BOOST_ARRAY BOOST_ALL_NO_LIB)

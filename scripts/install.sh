@@ -62,6 +62,34 @@ unpack_boost() {
     mv -- "$folder.new" "$folder"
 }
 
+# without_starting COMMAND…: while it runs, no package starts its server (invoke-rc.d asks policy-rc.d); the file is
+# then put back as it was.
+without_starting() {
+  local policy=/usr/sbin/policy-rc.d kept='' code=0
+  if [ -e "$policy" ]; then
+    kept=$(mktemp) && as_root cp -p -- "$policy" "$kept" || return 1
+  fi
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy" || return 1
+  "$@" || code=$?
+  if [ -n "$kept" ]; then as_root mv -- "$kept" "$policy"; else as_root rm -f -- "$policy"; fi
+  return "$code"
+}
+
+# Servers that only the tests start, on ports of their own: they are not started now, nor at the next boot.
+install_test_servers() {
+  local name units=()
+  without_starting apt_get --no-install-recommends --no-remove install "$@" || return 1
+  [ -d /run/systemd/system ] || return 0
+  for name in "$@"; do
+    case $name in
+      nginx*) units+=(nginx.service) ;;
+      openssh-server) units+=(ssh.service) ;;
+      fcgiwrap) units+=(fcgiwrap.service fcgiwrap.socket) ;;
+    esac
+  done
+  as_root systemctl disable --quiet "${units[@]}" || true
+}
+
 # Debian's server package makes and starts a cluster "main"; while it is installed, it is told not to, in the file that
 # it reads for that, which is then put back as it was. Clusters that a user has are not touched.
 install_postgresql() {
@@ -77,11 +105,16 @@ install_postgresql() {
 }
 
 install_names() {
-  local name server=() others=()
+  local name server=() quiet=() others=()
   for name in "$@"; do
-    case $name in postgresql-[0-9]*) server+=("$name") ;; *) others+=("$name") ;; esac
+    case $name in
+      postgresql-[0-9]*) server+=("$name") ;;
+      nginx* | fcgiwrap | openssh-server) quiet+=("$name") ;;
+      *) others+=("$name") ;;
+    esac
   done
   if [ ${#others[@]} -gt 0 ]; then apt_get --no-install-recommends --no-remove install "${others[@]}" || return 1; fi
+  if [ ${#quiet[@]} -gt 0 ]; then install_test_servers "${quiet[@]}" || return 1; fi
   if [ ${#server[@]} -gt 0 ]; then install_postgresql "${server[@]}" || return 1; fi
 }
 

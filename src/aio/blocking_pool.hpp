@@ -2,6 +2,7 @@
 /// @file
 /// Threads for calls that block: name lookup, scrypt, file trees, libpq's blocking calls.
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -40,10 +41,33 @@ class BlockingPool {
   template <class Function>
   Task<std::invoke_result_t<Function>> run_abandonable(Function function);
 
+  /// As `run_abandonable`, for calls that nothing bounds in time. At most half of the threads run such at once (one of
+  /// one), so that calls that hang leave threads for the others. Nothing: they all hang, and the call was not begun.
+  template <class Function>
+  Task<std::optional<std::invoke_result_t<Function>>> try_unbounded(Function function);
+
  private:
   template <class Function>
   struct Call;
 
+  /// One of the places for calls that nothing bounds; shared, for a call may be dropped after the pool is gone.
+  class Place {
+   public:
+    explicit Place(std::shared_ptr<std::atomic<std::size_t>> free) noexcept : free_(std::move(free)) {}
+    Place(Place&&) noexcept = default;
+    Place& operator=(Place&&) = delete;
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() {
+      if (free_) ++*free_;
+    }
+
+   private:
+    std::shared_ptr<std::atomic<std::size_t>> free_;
+  };
+  std::optional<Place> take_place() noexcept;
+
+  std::shared_ptr<std::atomic<std::size_t>> places_;
   asio::thread_pool threads_;
 };
 
@@ -108,6 +132,18 @@ Task<std::invoke_result_t<Function>> BlockingPool::run_abandonable(Function func
   if (call->exception) std::rethrow_exception(call->exception);
   if (!call->value) throw boost::system::system_error(asio::error::operation_aborted, "blocking pool");
   if constexpr (!std::is_void_v<std::invoke_result_t<Function>>) co_return std::move(*call->value);
+}
+
+template <class Function>
+Task<std::optional<std::invoke_result_t<Function>>> BlockingPool::try_unbounded(Function function) {
+  struct InItsPlace {
+    Function function;
+    Place place;
+    std::invoke_result_t<Function> operator()() { return function(); }
+  };
+  std::optional<Place> place = take_place();
+  if (!place) co_return std::nullopt;
+  co_return co_await run_abandonable(InItsPlace{.function = std::move(function), .place = std::move(*place)});
 }
 
 template <class Function>

@@ -9,10 +9,12 @@
 
 #include "aio/lifespan.hpp"
 #include "aio/task_scope.hpp"
+#include "app/git_monitors.hpp"
 #include "app/reconciler.hpp"
 #include "app/service_notify.hpp"
 #include "app/services.hpp"
-#include "git/monitor.hpp"
+#include "git/webhook.hpp"
+#include "http/git_routes.hpp"
 #include "http/probe_server.hpp"
 #include "http/server.hpp"
 #include "http/snapshot.hpp"
@@ -21,7 +23,7 @@ namespace opi::app {
 
 /// Ownership: owns everything that serves; destroy it after `stop()`. Threading: one executor's thread, the process's
 /// main thread; the probes have their own.
-class Application final : public http::StatusSource {
+class Application final : public http::StatusSource, public http::GitControl {
  public:
   /// Errors: as Services::create.
   static Result<std::unique_ptr<Application>> create(asio::any_io_executor executor, Settings settings, LogSink* sink);
@@ -34,10 +36,13 @@ class Application final : public http::StatusSource {
   /// The same backwards. Always returns; the first error is the result.
   Task<Result<>> stop();
 
-  /// Dials again, reads changed files again, looks at everything now (SIGHUP).
+  /// Takes changed pool settings and rotated passwords, reads changed files again, looks at everything now (SIGHUP).
   void reload();
 
   http::StatusSnapshot status() const override;
+  Task<Result<>> suspend(Kind kind, std::string name, std::string reason) override;
+  Task<Result<>> resume(Kind kind, std::string name) override;
+  Task<Result<>> reconcile(Kind kind, std::string name) override;
 
   /// After `start()`.
   std::uint16_t http_port() const noexcept { return http_port_; }
@@ -53,15 +58,15 @@ class Application final : public http::StatusSource {
   Task<Result<aio::PhaseOutcome>> start_probes();
   Task<Result<>> stop_probes();
   Task<Result<aio::PhaseOutcome>> run_startup_tasks();
-  Task<> reconcile();
+  Task<> reload_settings();
+  Task<> reconcile_always();
   Task<Result<>> stop_reconciler();
-  Task<Result<aio::PhaseOutcome>> start_git_monitoring();
-  Task<Result<>> stop_git_monitoring();
   Task<Result<aio::PhaseOutcome>> start_http();
   Task<Result<>> stop_http();
   Task<> beat_watchdog();
   http::Readiness readiness() const;
-  http::GitStatus git_status() const;
+  http::GitStatus git_status(const std::vector<http::RepositoryStatus>& repositories) const;
+  bool known(Kind kind, std::string_view name);
 
   std::unique_ptr<Services> services_;
   Logger log_;
@@ -69,9 +74,12 @@ class Application final : public http::StatusSource {
   ServiceNotify notify_;
   Reconciler reconciler_;
   aio::TaskScope tasks_;
+  bool reloading_ = false;
+  bool reload_again_ = false;                                 ///< asked for while the last one was under way
   std::optional<Result<aio::PhaseOutcome>> startup_outcome_;  ///< once the startup tasks have been tried
   asio::steady_timer startup_tried_;
-  std::optional<git::GitMonitor> monitor_;
+  GitMonitors monitors_;
+  std::optional<git::WebhookReceiver> webhooks_;
   std::optional<http::ProbeServer> probes_;
   std::optional<http::Server> http_;
   const http::Server* http_seen_ = nullptr;  ///< what the metrics route reads

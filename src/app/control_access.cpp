@@ -38,6 +38,7 @@ Task<Result<store::PreparedStore>> prepare_control(asio::any_io_executor executo
   if (!prepared) co_return failure(std::move(prepared.error()));
   if (const auto applied = prepared->migrations.applied; applied != 0) {
     log.named("store").info("migrations", fmt::format("{} applied", applied));
+    pools->schema_changed("main");
   }
   co_return std::move(*prepared);
 }

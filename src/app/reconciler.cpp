@@ -36,7 +36,13 @@ store::Cause cause_of(const std::string& commit) {
 
 bool went_well(DeploymentOutcome outcome) {
   return outcome == DeploymentOutcome::created || outcome == DeploymentOutcome::changed ||
-         outcome == DeploymentOutcome::unchanged || outcome == DeploymentOutcome::kept;
+         outcome == DeploymentOutcome::unchanged || outcome == DeploymentOutcome::kept ||
+         outcome == DeploymentOutcome::disabled || outcome == DeploymentOutcome::removed;
+}
+
+bool declared_and_well(DeploymentOutcome outcome) {
+  return outcome == DeploymentOutcome::created || outcome == DeploymentOutcome::changed ||
+         outcome == DeploymentOutcome::unchanged;
 }
 
 // A refusal waits for a person, who changes a file; everything else may go better the next time.
@@ -50,13 +56,16 @@ bool worth_a_retry(const provision::DeploymentReport& row) {
 Reconciler::Reconciler(Services* services)
     : services_(services),
       log_(services->log().named("provision")),
-      repository_(*services->settings().projects.repository.url),
       backoff_(retry_limits, static_cast<std::uint64_t>(::getpid())),
       woken_(services->executor(), SteadyTime::max()),
       answered_timer_(services->executor(), SteadyTime::max()),
-      retention_(*services->settings().history.retention) {}
+      retention_(*services->settings().history.retention) {
+  for (const auto& repository : services->repositories())
+    for (const auto& branch : repository.settings->followed()) unread_.insert(ledger_key(repository, branch));
+}
 
-Task<Result<aio::PhaseOutcome>> Reconciler::run_startup_tasks(git::Mirror* mirror, SteadyTime deadline) {
+Task<Result<aio::PhaseOutcome>> Reconciler::run_startup_tasks(
+    std::function<git::MirrorSettings(const Repository&)> mirror_of, SteadyTime deadline) {
   aio::PhaseOutcome outcome;
   if (auto prepared = co_await prepare(); !prepared) {
     if (prepared.error().kind == ErrorKind::cancelled) co_return failure(std::move(prepared.error()));
@@ -65,12 +74,15 @@ Task<Result<aio::PhaseOutcome>> Reconciler::run_startup_tasks(git::Mirror* mirro
     say("control database", prepared.error());
     outcome.degraded.emplace_back("main");
   }
-  if (mirror == nullptr) {
-    files_known_ = true;
-  } else {
-    if (auto read = co_await read_files(mirror, deadline); !read) {
-      say("project files", read.error());
-      outcome.degraded.emplace_back("projects");
+  files_known_ = std::ranges::all_of(services_->repositories(), [this](const auto& repository) {
+    return suspended(store::SuspendedKind::repository, repository.name);
+  });
+  for (const auto& repository : services_->repositories()) {
+    if (suspended(store::SuspendedKind::repository, repository.name)) continue;
+    if (auto read = co_await read_files(repository, mirror_of(repository), deadline); !read) {
+      if (read.error().kind == ErrorKind::cancelled) co_return failure(std::move(read.error()));
+      say(repository.name, read.error());
+      outcome.degraded.push_back(repository.name);
     }
   }
   const bool done = prepared_ && co_await attempt();
@@ -92,26 +104,71 @@ Task<Result<>> Reconciler::prepare() {
   auto main = services_->pools().get("main");
   auto lease = co_await main->get().acquire({.task = "load the file ledger"});
   if (!lease) co_return failure(lease.error().to_error());
-  auto recorded = co_await store::load_files(&**lease, repository_);
-  if (!recorded) co_return failure(std::move(recorded.error()));
-  for (auto& file : *recorded) {
-    auto& state = files_[file.path];
-    state.recorded_blob = std::move(file.blob_id);
-    state.recorded_error = std::move(file.error);
-  }
+  if (auto loaded = co_await load_ledger(&**lease); !loaded) co_return failure(std::move(loaded.error()));
   prepared_ = true;
+  for (const auto& one : suspensions_)
+    if (one.kind == store::SuspendedKind::repository && told_suspended_) told_suspended_(one.name);
   co_return Result<>{};
 }
 
-Task<Result<>> Reconciler::read_files(git::Mirror* mirror, SteadyTime deadline) {
-  auto read = co_await app::read_projects(mirror, &services_->projects(), services_->log(), deadline);
-  if (!read) co_return failure(std::move(read.error()));
-  commit_ = read->commit;
-  files_known_ = true;
-  for (const auto& [path, blob] : read->blobs) files_[path].blob = blob;
-  for (const auto& problem : read->rejected) log_.warn("projects", problem.to_string());
-  for (const auto& problem : project_errors(services_->projects())) log_.warn("projects", problem.to_string());
+Task<Result<>> Reconciler::load_ledger(pg::Connection* connection) {
+  for (const auto& repository : services_->repositories()) {
+    for (const auto& branch : repository.settings->followed()) {
+      auto recorded = co_await store::load_files(connection, ledger_key(repository, branch));
+      if (!recorded) co_return failure(std::move(recorded.error()));
+      files_.load(std::move(*recorded), file_name(repository, branch, ""));
+    }
+  }
+  auto suspensions = co_await store::load_suspensions(connection);
+  if (!suspensions) co_return failure(std::move(suspensions.error()));
+  suspensions_ = std::move(*suspensions);
   co_return Result<>{};
+}
+
+Task<Result<>> Reconciler::read_files(Repository repository, git::MirrorSettings settings, SteadyTime deadline) {
+  LastActedOn last;
+  for (const auto& branch : repository.settings->followed())
+    last[branch] = files_.recorded(ledger_key(repository, branch));
+  git::Mirror mirror(std::move(settings), services_->log().named("git"));
+  auto read = co_await app::read_projects(repository, &mirror, &services_->projects(), std::move(last),
+                                          services_->log(), deadline);
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await mirror.close();
+  co_await asio::this_coro::throw_if_cancelled(true);
+  if (!read) co_return failure(std::move(read.error()));
+  for (const auto& branch : read->branches) {
+    if (branch.commit.empty()) continue;
+    commit_ = branch.commit;
+    const auto ledger = ledger_key(repository, branch.branch);
+    unread_.erase(ledger);
+    for (const auto& file : branch.files) {
+      if (!file.usable) continue;
+      files_.saw({.name = file_name(repository, branch.branch, file.path),
+                  .ledger = ledger,
+                  .path = file.path,
+                  .blob = file.blob,
+                  .commit = branch.commit,
+                  .author = branch.author});
+    }
+  }
+  files_known_ = true;
+  for (const auto& problem : read->rejected) log_.warn(repository.name, problem.to_string());
+  const std::string prefix = file_name(repository, repository.settings->followed().front(), "");
+  for (const auto& broken : services_->projects().errors()) {
+    const bool named = broken.source.file.contains(':');
+    if (prefix.empty() ? !named : broken.source.file.starts_with(repository.name))
+      tell(broken.source.file, broken.errors);
+  }
+  co_return Result<>{};
+}
+
+/// What is wrong with a file, and with which head that began.
+void Reconciler::tell(std::string_view file, const std::vector<Error>& problems) {
+  const auto sight = files_.sight(file);
+  for (const auto& problem : problems) {
+    log_.warn("projects",
+              fmt::format("{} (first seen at {} by {})", problem.to_string(), sight.commit.substr(0, 7), sight.author));
+  }
 }
 
 Task<bool> Reconciler::attempt() {
@@ -137,7 +194,7 @@ Task<> Reconciler::keep_up() {
     woken_.expires_after(until_next(done));
     (void)co_await woken_.async_wait(as_result);
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
-    if (done && asked_ == answered_) wanted_ = true;  // the time of a resync has come, or somebody woke us
+    if (done && asked_ == answered_ && !wanted_) wanted_ = wanted_everything_ = true;  // the time of a resync has come
     done = co_await attempt();
   }
 }
@@ -151,32 +208,122 @@ std::chrono::milliseconds Reconciler::until_next(bool done) {
 }
 
 void Reconciler::wake() {
-  wanted_ = true;
+  wanted_ = wanted_everything_ = true;
   backoff_.reset();
   woken_.cancel();
 }
 
+Result<> Reconciler::reconcile_project(std::string_view project) {
+  const auto* known = services_->projects().find(project);
+  if (known == nullptr) return failure(ErrorKind::not_found, fmt::format("no project {} is declared", project));
+  wanted_ = true;
+  wanted_files_.insert(known->source.file);
+  backoff_.reset();
+  woken_.cancel();
+  return {};
+}
+
+bool Reconciler::suspended(store::SuspendedKind kind, std::string_view name) const {
+  return std::ranges::any_of(suspensions_, [&](const auto& one) { return one.kind == kind && one.name == name; });
+}
+
+bool Reconciler::suspended_file(std::string_view file) const {
+  if (suspensions_.empty()) return false;
+  return std::ranges::any_of(services_->projects().projects(), [&](const auto& one) {
+    return one.source.file == file && suspended(store::SuspendedKind::project, one.project.name.value);
+  });
+}
+
+Task<Result<>> Reconciler::suspend(store::SuspendedKind kind, std::string name, std::string reason) {
+  if (!prepared_) co_return failure(ErrorKind::unavailable, "the control database is not ready");
+  auto lease =
+      co_await services_->pools().get("main")->get().acquire({.deadline = in(record_deadline), .task = "suspend"});
+  if (!lease) co_return failure(lease.error().to_error());
+  if (auto done = co_await store::suspend(&**lease, kind, name, reason); !done)
+    co_return failure(std::move(done.error()));
+  if (!suspended(kind, name)) {
+    suspensions_.push_back({.kind = kind, .name = name, .reason = reason, .since = std::chrono::system_clock::now()});
+    log_.info(name, reason.empty() ? "suspended" : fmt::format("suspended: {}", reason));
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Reconciler::resume(store::SuspendedKind kind, std::string name) {
+  if (!prepared_) co_return failure(ErrorKind::unavailable, "the control database is not ready");
+  auto lease =
+      co_await services_->pools().get("main")->get().acquire({.deadline = in(record_deadline), .task = "resume"});
+  if (!lease) co_return failure(lease.error().to_error());
+  if (auto done = co_await store::resume(&**lease, kind, name); !done) co_return failure(std::move(done.error()));
+  if (std::erase_if(suspensions_, [&](const auto& one) { return one.kind == kind && one.name == name; }) != 0) {
+    log_.info(name, "resumed");
+    wake();
+  }
+  co_return Result<>{};
+}
+
+std::optional<provision::Selection> Reconciler::next_selection() {
+  const auto chosen = std::exchange(wanted_files_, {});
+  const bool everything = std::exchange(wanted_everything_, false) || chosen.empty();
+  const bool no_project_suspended =
+      std::ranges::none_of(suspensions_, [](const auto& one) { return one.kind == store::SuspendedKind::project; });
+  // Without the files of every repository nothing may look as if it were declared nowhere.
+  if (everything && unread_.empty() && no_project_suspended) return provision::Selection{};
+  provision::Selection selection;
+  if (everything) {
+    selection.files = files_.names();
+  } else {
+    selection.files.assign(chosen.begin(), chosen.end());
+  }
+  std::erase_if(selection.files, [this](const auto& file) { return suspended_file(file); });
+  if (selection.files.empty()) return std::nullopt;
+  return selection;
+}
+
 Task<bool> Reconciler::pass() {
   wanted_ = false;
+  const auto selection = next_selection();
+  if (!selection) {
+    caught_up_ = true;
+    co_return true;
+  }
   ++counters_.passes;
+  files_.begin_pass(selection->files);
   const auto began = std::chrono::steady_clock::now();
-  auto report = co_await services_->databases().apply({}, cause_of(commit_),
+  auto report = co_await services_->databases().apply(*selection, cause_of(commit_),
                                                       [this](const provision::DeploymentReport& row) { note(row); });
   counters_.last_pass = std::chrono::steady_clock::now() - began;
   counters_.last_pass_ended = std::chrono::system_clock::now();
   if (!report) {
     ++counters_.passes_failed;
-    wanted_ = true;
+    wanted_ = wanted_everything_ = true;
     say("pass", report.error());
     co_return false;
   }
   last_problem_.clear();
+  note_pass(*report, *selection);
+  files_.judge(*report, services_->projects());
+  if (auto recorded = co_await record_files(); !recorded) say("file ledger", recorded.error());
+  if (auto main = services_->pools().get("main")) {
+    if (auto trimmed = co_await retention_.trim_when_due(&main->get()); !trimmed) say("history", trimmed.error());
+  }
+  const bool again = std::ranges::any_of(report->deployments, worth_a_retry);
+  if (again) wanted_ = wanted_everything_ = true;
+  caught_up_ = true;
+  co_return !again;
+}
+
+void Reconciler::note_pass(const provision::ApplyReport& report, const provision::Selection& selection) {
   std::erase_if(deployments_, [&](const auto& entry) {
-    return std::ranges::none_of(report->deployments, [&](const auto& row) { return row.title() == entry.first; });
+    const auto file = file_of_deployment_.find(entry.first);
+    const bool looked_at =
+        selection.files.empty() || (file != file_of_deployment_.end() &&
+                                    std::ranges::find(selection.files, file->second) != selection.files.end());
+    return looked_at &&
+           std::ranges::none_of(report.deployments, [&](const auto& row) { return row.title() == entry.first; });
   });
   // Rows with nothing to do are not all told one by one.
-  for (const auto& row : report->deployments) note(row);
-  for (const auto& row : report->deployments) {
+  for (const auto& row : report.deployments) note(row);
+  for (const auto& row : report.deployments) {
     counters_.actions += row.actions;
     if (row.outcome == DeploymentOutcome::created || row.outcome == DeploymentOutcome::changed) {
       ++counters_.deployments_changed;
@@ -186,21 +333,11 @@ Task<bool> Reconciler::pass() {
       ++counters_.deployments_failed;
     }
   }
-  judge_files(*report);
-  if (auto recorded = co_await record_files(); !recorded) say("file ledger", recorded.error());
-  if (auto main = services_->pools().get("main")) {
-    if (auto trimmed = co_await retention_.trim_when_due(&main->get()); !trimmed) say("history", trimmed.error());
-  }
-  const bool again = std::ranges::any_of(report->deployments, worth_a_retry);
-  if (again) wanted_ = true;
-  caught_up_ = true;
-  co_return !again;
 }
 
 void Reconciler::note(const provision::DeploymentReport& row) {
   auto& status = deployments_[row.title()];
-  const std::string state(went_well(row.outcome) && row.outcome != DeploymentOutcome::kept ? "ready"
-                                                                                           : to_string(row.outcome));
+  const std::string state(declared_and_well(row.outcome) ? "ready" : to_string(row.outcome));
   const std::string error = row.error ? row.error->to_string() : "";
   const bool moved = status.state != state || status.last_error != error;
   if (moved || row.outcome == DeploymentOutcome::changed) {
@@ -212,6 +349,7 @@ void Reconciler::note(const provision::DeploymentReport& row) {
     }
   }
   if (moved) status.since = std::chrono::system_clock::now();
+  file_of_deployment_[row.title()] = row.file;
   status.project = row.project;
   status.deployment = row.deployment;
   status.namespace_name = row.namespace_;
@@ -220,79 +358,66 @@ void Reconciler::note(const provision::DeploymentReport& row) {
   status.last_error = error;
 }
 
-void Reconciler::judge_files(const provision::ApplyReport& report) {
-  for (auto& [path, state] : files_) {
-    state.judged = true;
-    state.error.clear();
-  }
-  for (const auto& broken : services_->projects().errors()) {
-    if (!broken.errors.empty()) files_[broken.source.file].error = broken.errors.front().to_string();
-  }
-  for (const auto& row : report.deployments) {
-    if (went_well(row.outcome) || row.file.empty()) continue;
-    auto& error = files_[row.file].error;
-    if (error.empty()) error = fmt::format("{}: {}", row.title(), row.error ? row.error->to_string() : "not done");
-  }
-}
-
 Task<Result<>> Reconciler::record_files() {
-  std::vector<store::ActedFile> acted;
-  std::vector<store::FailedFile> failed;
-  for (const auto& [path, state] : files_) {
-    if (!state.judged || state.blob.empty()) continue;
-    if (state.error.empty() && (state.recorded_blob != state.blob || !state.recorded_error.empty())) {
-      std::string project;
-      for (const auto& known : services_->projects().projects()) {
-        if (known.source.file == path) project = known.project.name.value;
-      }
-      acted.push_back(
-          {.repository = repository_, .path = path, .blob_id = state.blob, .project = project, .commit_id = commit_});
-    } else if (!state.error.empty() && state.recorded_error != state.error) {
-      failed.push_back({.repository = repository_, .path = path, .blob_id = state.blob, .error = state.error});
-    }
-  }
-  if (acted.empty() && failed.empty()) co_return Result<>{};
+  const auto writes = files_.to_record(services_->projects());
+  if (writes.empty()) co_return Result<>{};
   auto main = services_->pools().get("main");
   auto lease = co_await main->get().acquire({.deadline = in(record_deadline), .task = "record acted-on files"});
   if (!lease) co_return failure(lease.error().to_error());
-  if (!acted.empty()) {
-    if (auto done = co_await store::record_acted(&**lease, acted); !done) co_return failure(std::move(done.error()));
-    for (const auto& file : acted) {
-      files_[file.path].recorded_blob = file.blob_id;
-      files_[file.path].recorded_error.clear();
-    }
-  }
-  if (!failed.empty()) {
-    if (auto done = co_await store::record_failed(&**lease, failed); !done) co_return failure(std::move(done.error()));
-    for (const auto& file : failed) files_[file.path].recorded_error = file.error;
-  }
+  if (auto done = co_await store::record_acted(&**lease, writes.acted); !done)
+    co_return failure(std::move(done.error()));
+  if (auto done = co_await store::record_failed(&**lease, writes.failed); !done)
+    co_return failure(std::move(done.error()));
+  files_.recorded(writes);
   co_return Result<>{};
 }
 
-Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes) {
+void Reconciler::take_change(const Repository& repository, const git::ChangeSet& set, git::Change& change) {
+  const auto name = file_name(repository, set.branch, change.path);
+  if (change.kind == git::ChangeKind::removed) {
+    services_->projects().remove(name);
+    files_.gone(name);
+    wanted_everything_ = true;  // what is declared nowhere any more shows in a pass over everything only
+    log_.info(name, "is gone from the repository; what it declared is disabled, and removed after its grace");
+    return;
+  }
+  const bool fresh = files_.saw({.name = name,
+                                 .ledger = ledger_key(repository, set.branch),
+                                 .path = change.path,
+                                 .blob = change.blob,
+                                 .commit = set.commit,
+                                 .author = set.author});
+  wanted_files_.insert(name);
+  const auto problems = services_->projects().replace(name, change.blob, set.commit, change.content);
+  if (fresh) tell(name, problems);  // else it is offered again after a failure, and its problems were told
+}
+
+Task<Result<std::vector<std::string>>> Reconciler::act_on(Repository repository, git::ChangeSet changes) {
   commit_ = changes.commit;
   files_known_ = true;
+  if (changes.last) unread_.erase(ledger_key(repository, changes.branch));
   files_changed_ += changes.changes.size();
   std::vector<std::string> gone;
-  for (const auto& change : changes.changes) {
-    if (change.kind == git::ChangeKind::removed) {
-      services_->projects().remove(change.path);
-      files_.erase(change.path);
-      gone.push_back(change.path);
-      log_.info(change.path, "is gone from the repository; what it declared is kept");
-      continue;
-    }
-    auto& state = files_[change.path];
-    const bool seen = state.blob == change.blob;  // offered again after a failure: its problems were told
-    state.blob = change.blob;
-    state.judged = false;
-    const auto problems = services_->projects().replace(change.path, change.blob, changes.commit, change.content);
-    if (seen) continue;
-    for (const auto& problem : problems) log_.warn("projects", problem.to_string());
+  for (auto& change : changes.changes) {
+    if (change.kind == git::ChangeKind::removed) gone.push_back(change.path);
+    take_change(repository, changes, change);
+    change.content = std::string();
   }
-  for (const auto& file : changes.rejected) log_.warn("projects", file.error.to_string());
+  for (const auto& file : changes.rejected) {
+    const auto name = file_name(repository, changes.branch, file.path);
+    files_.saw({.name = name,
+                .ledger = ledger_key(repository, changes.branch),
+                .path = file.path,
+                .blob = file.blob,
+                .commit = changes.commit,
+                .author = changes.author});
+    files_.unusable(name, file.error.to_string());
+    services_->projects().reject(name, file.blob, changes.commit, file.error);
+  }
   const auto ticket = ++asked_;
-  wake();
+  wanted_ = true;
+  backoff_.reset();
+  woken_.cancel();
   while (answered_ < ticket) {
     (void)co_await answered_timer_.async_wait(as_result);
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
@@ -301,18 +426,20 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(git::ChangeSet changes
   }
   std::vector<std::string> succeeded;
   for (const auto& change : changes.changes) {
-    const auto state = files_.find(change.path);
-    if (state == files_.end() || (state->second.judged && state->second.error.empty()))
-      succeeded.push_back(change.path);
+    if (files_.succeeded(file_name(repository, changes.branch, change.path))) succeeded.push_back(change.path);
   }
   if (!gone.empty() && prepared_) {
-    auto main = services_->pools().get("main");
-    auto lease = co_await main->get().acquire({.deadline = in(record_deadline), .task = "forget files that are gone"});
-    if (!lease) co_return failure(lease.error().to_error());
-    if (auto done = co_await store::forget_files(&**lease, repository_, gone); !done)
+    if (auto done = co_await forget(repository, changes.branch, std::move(gone)); !done)
       co_return failure(std::move(done.error()));
   }
   co_return succeeded;
+}
+
+Task<Result<>> Reconciler::forget(Repository repository, std::string branch, std::vector<std::string> paths) {
+  auto main = services_->pools().get("main");
+  auto lease = co_await main->get().acquire({.deadline = in(record_deadline), .task = "forget files that are gone"});
+  if (!lease) co_return failure(lease.error().to_error());
+  co_return co_await store::forget_files(&**lease, ledger_key(repository, branch), std::move(paths));
 }
 
 void Reconciler::say(std::string_view what, const Error& problem) {
@@ -322,27 +449,35 @@ void Reconciler::say(std::string_view what, const Error& problem) {
   log_.warn(what, problem.to_string());
 }
 
-git::ActedOn Reconciler::acted_blobs() const {
-  git::ActedOn acted;
-  for (const auto& [path, state] : files_) {
-    if (state.judged && state.error.empty() && !state.blob.empty()) acted[path] = state.blob;
+git::ActedOnBranches Reconciler::acted_blobs(const Repository& repository) const {
+  git::ActedOnBranches acted;
+  for (const auto& branch : repository.settings->followed()) {
+    acted[branch] = files_.acted_on(ledger_key(repository, branch));
   }
   return acted;
 }
 
 std::vector<http::ProjectStatus> Reconciler::project_status() const {
-  std::vector<http::ProjectStatus> projects;
+  std::map<std::string, http::ProjectStatus, std::less<>> by_file;
   for (const auto& known : services_->projects().projects()) {
-    projects.push_back({.name = known.project.name.value, .file = known.source.file});
+    by_file[known.source.file].name = known.project.name.value;
+    by_file[known.source.file].suspended = suspended(store::SuspendedKind::project, known.project.name.value);
+  }
+  for (const auto& name : files_.names()) {
+    const auto problem = files_.problem(name);
+    if (problem.error.empty()) continue;
+    auto& status = by_file[name];
+    status.error = problem.error;
+    status.commit = problem.commit;
+    status.author = problem.author;
   }
   for (const auto& broken : services_->projects().errors()) {
-    const std::string error = broken.errors.empty() ? "" : broken.errors.front().to_string();
-    const auto same = std::ranges::find(projects, broken.source.file, &http::ProjectStatus::file);
-    if (same != projects.end()) {
-      same->error = error;
-    } else {
-      projects.push_back({.name = "", .file = broken.source.file, .error = error});
-    }
+    if (!broken.errors.empty()) by_file[broken.source.file].error = broken.errors.front().to_string();
+  }
+  std::vector<http::ProjectStatus> projects;
+  for (auto& [file, status] : by_file) {
+    status.file = file;
+    projects.push_back(std::move(status));
   }
   return projects;
 }

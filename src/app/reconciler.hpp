@@ -4,17 +4,22 @@
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "aio/lifespan.hpp"
 #include "aio/task.hpp"
+#include "app/file_book.hpp"
 #include "app/history_retention.hpp"
 #include "app/services.hpp"
 #include "base/backoff.hpp"
 #include "git/monitor.hpp"
 #include "http/snapshot.hpp"
+#include "store/suspensions.hpp"
 
 namespace opi::app {
 
@@ -26,22 +31,34 @@ class Reconciler {
  public:
   explicit Reconciler(Services* services);
 
-  /// The startup tasks of seed.md, tried once: control database, project files (from `mirror`, which may be null: no
-  /// repository is configured), first pass. What cannot be done now is named as degraded and done by `keep_up`.
-  Task<Result<aio::PhaseOutcome>> run_startup_tasks(git::Mirror* mirror, SteadyTime deadline);
+  /// The startup tasks of seed.md, tried once: control database, the project files of every repository, first pass.
+  /// What cannot be done now is named as degraded and done by `keep_up`. `mirror_of` gives the settings of a
+  /// repository's mirror, which nobody else uses meanwhile.
+  Task<Result<aio::PhaseOutcome>> run_startup_tasks(std::function<git::MirrorSettings(const Repository&)> mirror_of,
+                                                    SteadyTime deadline);
 
   /// Does what is left, again and again, until cancelled. Spawn it once.
   Task<> keep_up();
 
-  /// The Git monitor's handler: takes the changes, waits for the pass over them, and names the paths that were acted on
-  /// with success. The others are offered again by the monitor.
-  Task<Result<std::vector<std::string>>> act_on(git::ChangeSet changes);
+  /// The handler of a repository's Git monitor: takes the changes, waits for the pass over them, and names the paths
+  /// that were acted on with success. The others are offered again by the monitor.
+  Task<Result<std::vector<std::string>>> act_on(Repository repository, git::ChangeSet changes);
 
   /// Something has changed outside (a pool came back, a person asks): look at everything now.
   void wake();
+  /// Look at one project now. Errors: not_found.
+  Result<> reconcile_project(std::string_view project);
+
+  /// A suspended project is left alone, and a suspended repository is not followed, until resumed; both are durable
+  /// when this returns. Errors: those of the control database, without which nothing is changed.
+  Task<Result<>> suspend(store::SuspendedKind kind, std::string name, std::string reason);
+  Task<Result<>> resume(store::SuspendedKind kind, std::string name);
+  bool suspended(store::SuspendedKind kind, std::string_view name) const;
+  /// Called with every suspended repository once the control database has told.
+  void on_suspended_repository(std::function<void(const std::string&)> told) { told_suspended_ = std::move(told); }
 
   /// path → blob of the files that were acted on with success: what the Git monitor need not offer again.
-  git::ActedOn acted_blobs() const;
+  git::ActedOnBranches acted_blobs(const Repository& repository) const;
 
   /// The control database is ready and a pass over everything was made since the start.
   bool caught_up() const noexcept { return caught_up_; }
@@ -56,40 +73,42 @@ class Reconciler {
   /// One round of what is left; true when nothing is.
   Task<bool> attempt();
   Task<Result<>> prepare();
-  Task<Result<>> read_files(git::Mirror* mirror, SteadyTime deadline);
+  Task<Result<>> read_files(Repository repository, git::MirrorSettings settings, SteadyTime deadline);
+  Task<Result<>> load_ledger(pg::Connection* connection);
   /// True when nothing has to be tried again.
   Task<bool> pass();
   Task<Result<>> record_files();
+  /// What the next pass is about: everything, or some files; none: there is nothing to do.
+  std::optional<provision::Selection> next_selection();
+  void take_change(const Repository& repository, const git::ChangeSet& set, git::Change& change);
+  Task<Result<>> forget(Repository repository, std::string branch, std::vector<std::string> paths);
   void note(const provision::DeploymentReport& row);
-  void judge_files(const provision::ApplyReport& report);
+  void note_pass(const provision::ApplyReport& report, const provision::Selection& selection);
+  void tell(std::string_view file, const std::vector<Error>& problems);
+  bool suspended_file(std::string_view file) const;
   void say(std::string_view what, const Error& problem);
   std::chrono::milliseconds until_next(bool done);
 
-  /// What became of a file's newest version.
-  struct FileState {
-    std::string blob;
-    std::string error;          ///< "" when it was acted on with success
-    bool judged = false;        ///< a pass has looked at this version
-    std::string recorded_blob;  ///< what the control database says: acted on with success
-    std::string recorded_error;
-    friend bool operator==(const FileState&, const FileState&) = default;
-  };
-
   Services* services_;
   Logger log_;
-  std::string repository_;
   Backoff backoff_;
   asio::steady_timer woken_;
   asio::steady_timer answered_timer_;
   bool prepared_ = false;
-  bool files_known_ = false;  ///< the project files were read, or there is no repository: an empty estate means that
-  bool wanted_ = true;        ///< a pass has to be made
-  std::uint64_t asked_ = 0;   ///< tickets of act_on
+  bool files_known_ = false;            ///< of one repository at least, or there is none: an empty estate means that
+  std::set<std::string> unread_;        ///< followed branches (ledger keys) of which no head is known yet
+  bool wanted_ = true;                  ///< a pass has to be made
+  bool wanted_everything_ = true;       ///< over everything
+  std::set<std::string> wanted_files_;  ///< else over these files
+  std::uint64_t asked_ = 0;             ///< tickets of act_on
   std::uint64_t answered_ = 0;
   std::string commit_;        ///< that the project files were seen at last
   std::string last_problem_;  ///< said in the log once, until it changes
   std::atomic<bool> caught_up_ = false;
-  std::map<std::string, FileState, std::less<>> files_;
+  FileBook files_;
+  std::map<std::string, std::string, std::less<>> file_of_deployment_;  ///< by title
+  std::vector<store::Suspension> suspensions_;
+  std::function<void(const std::string&)> told_suspended_;
   std::map<std::string, http::DeploymentStatus, std::less<>> deployments_;
   http::ProvisionCounters counters_;
   std::uint64_t files_changed_ = 0;

@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "app/control_access.hpp"
+#include "app/sealed_text.hpp"
+#include "app/settings_loader.hpp"
+#include "app/settings_reload.hpp"
 #include "app/settings_rooms.hpp"
 #include "secrets/self_test.hpp"
 
@@ -47,9 +50,23 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.clone = {.pg_dump = *settings.clone.pg_dump,
                    .pg_restore = *settings.clone.pg_restore,
                    .deadline = *settings.clone.timeout};
+  manager.rules.allowed_extensions = *settings.provision.extensions;
   for (const auto& name : *settings.provision.approval) {
     if (const auto kind = provision::approval_kind_named(name)) manager.approval.insert(*kind);
   }
+  using std::chrono::duration_cast;
+  using std::chrono::seconds;
+  manager.rotation = {.overlap = duration_cast<seconds>(*settings.rotation.overlap),
+                      .grace = duration_cast<seconds>(*settings.rotation.grace),
+                      .interval = duration_cast<seconds>(*settings.rotation.interval)};
+  for (std::size_t i = 0; i < manager.drift.of.size(); ++i) manager.drift.of[i] = *settings.drift.policies[i];
+  const auto& removal = settings.removal;
+  manager.removal = {.keep = *removal.by_default == RemovalDefault::keep,
+                     .grace = duration_cast<seconds>(*removal.grace),
+                     .most = *removal.most,
+                     .most_percent = *removal.most_percent};
+  manager.dump = {
+      .directory = *removal.dump_directory, .program = *removal.pg_dump, .deadline = *removal.dump_deadline};
   return manager;
 }
 
@@ -77,6 +94,7 @@ Result<std::unique_ptr<Services>> Services::create(asio::any_io_executor executo
 Services::Services(asio::any_io_executor executor, Settings settings, secrets::PlatformKey key, LogSink* sink)
     : executor_(std::move(executor)),
       settings_(std::move(settings)),
+      repositories_(repositories_of(settings_)),
       key_(std::move(key)),
       log_(*sink, "opi"),
       blocking_(blocking_threads),
@@ -125,6 +143,41 @@ Task<Result<aio::PhaseOutcome>> Services::open_pools() {
   co_return outcome;
 }
 
+namespace {
+
+/// On the blocking pool.
+struct LoadSettings {
+  std::string file;
+  Checked<Settings> operator()() const { return load_settings(file, process_environment()); }
+};
+
+}  // namespace
+
+Task<Result<>> Services::change_pools(Settings wanted, SteadyTime deadline) {
+  pg::PoolPlan plan = pools_.plan(pool_configs(wanted));
+  if (plan.empty()) log_.named("settings").info("reload", "no pool changes; passwords are read anew");
+  auto applied = co_await pools_.apply(std::move(plan), deadline);
+  if (!applied) co_return applied;
+  for (auto& [name, database] : settings_.databases) database = std::move(wanted.databases.find(name)->second);
+  co_return applied;
+}
+
+Task<> Services::reload(SteadyTime deadline) {
+  const Logger log = log_.named("settings");
+  auto fresh = co_await blocking_.run(LoadSettings{.file = settings_.file});
+  if (!fresh) {
+    for (const Error& error : fresh.error()) log.error("reload", error.to_string());
+    log.error("reload", "not taken; the settings of before stay in force");
+    co_return;
+  }
+  SettingsReload changes = reload_settings(settings_, std::move(*fresh));
+  for (const std::string& line : changes.refused) log.warn("reload", line);
+  if (auto changed = co_await change_pools(std::move(changes.settings), deadline); !changed) {
+    log.error("reload", changed.error().to_string());
+    log.error("reload", "not taken; the settings of before stay in force");
+  }
+}
+
 Task<Result<>> Services::close_pools() {
   co_return co_await pools_.close(in(pools_stop));
 }
@@ -135,20 +188,23 @@ Task<Result<>> Services::prepare_control(SteadyTime deadline) {
   co_return Result<>{};
 }
 
-std::optional<git::MirrorSettings> Services::mirror_settings(std::filesystem::path directory) const {
-  const auto& repository = settings_.projects.repository;
-  if (!repository.configured()) return std::nullopt;
-  git::MirrorSettings mirror{.url = *repository.url, .branch = *repository.branch, .directory = std::move(directory)};
-  mirror.patterns = *repository.paths;
-  if (!repository.username->empty() || repository.password.given()) {
-    mirror.http = git::HttpCredentials{.username = *repository.username,
-                                       .password = [secret = repository.password] { return secret.read(); }};
-  }
-  if (!repository.ssh_key_file->empty()) {
-    mirror.ssh =
-        git::SshCredentials{.key_file = *repository.ssh_key_file, .known_hosts_file = *repository.ssh_known_hosts_file};
+git::MirrorSettings Services::mirror_settings(const Repository& repository, std::filesystem::path directory) const {
+  auto mirror = app::mirror_settings(repository, std::move(directory));
+  const RepositorySettings& from = *repository.settings;
+  if (!from.username->empty() || from.password.given()) {
+    mirror.http = git::HttpCredentials{.username = *from.username,
+                                       .password = [secret = from.password, this]() -> Result<SecretString> {
+                                         if (!secret.given()) return SecretString();
+                                         auto text = secret.read();
+                                         if (!text) return text;
+                                         return unsealed(std::move(*text));
+                                       }};
   }
   return mirror;
+}
+
+Result<SecretString> Services::unsealed(SecretString text) const {
+  return app::unsealed(std::move(text), key_);
 }
 
 std::vector<pg::PoolStats> Services::pool_stats() const {

@@ -13,6 +13,7 @@
 #include "app/private_postgres.hpp"
 #include "app/projects_reader.hpp"
 #include "app/settings.hpp"
+#include "app/settings_rooms.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "git/mirror.hpp"
@@ -49,8 +50,18 @@ class Services {
   /// The control database made, migrated and opened by the platform key. Idempotent.
   Task<Result<>> prepare_control(SteadyTime deadline);
 
-  /// The settings of a mirror of the projects repository in `directory`; none when no repository is configured.
-  std::optional<git::MirrorSettings> mirror_settings(std::filesystem::path directory) const;
+  /// Reads the configuration again and does to the pools what it takes: changed limits in place, changed sessions by
+  /// new ones, a rotated password for the dials to come. What cannot change while running, what is wrong, and a server
+  /// that will not have us leave in force what was before, and are logged. Calls do not overlap.
+  Task<> reload(SteadyTime deadline);
+
+  /// The repositories of project files that are configured; they live as long as we do.
+  const std::vector<Repository>& repositories() const noexcept { return repositories_; }
+  /// The settings of a mirror of one of them in `directory`. They borrow our platform key.
+  git::MirrorSettings mirror_settings(const Repository& repository, std::filesystem::path directory) const;
+
+  /// A secret of the settings that may be sealed to the platform key. Errors: as app::unsealed.
+  Result<SecretString> unsealed(SecretString text) const;
 
   /// Of every pool, once they were opened; empty before.
   std::vector<pg::PoolStats> pool_stats() const;
@@ -59,10 +70,12 @@ class Services {
   Services(asio::any_io_executor executor, Settings settings, secrets::PlatformKey key, LogSink* sink);
   Task<Result<aio::PhaseOutcome>> start_private_postgres();
   Task<Result<aio::PhaseOutcome>> open_pools();
+  Task<Result<>> change_pools(Settings wanted, SteadyTime deadline);
   Task<Result<>> close_pools();
 
   asio::any_io_executor executor_;
   Settings settings_;
+  std::vector<Repository> repositories_;
   secrets::PlatformKey key_;
   Logger log_;
   aio::BlockingPool blocking_;

@@ -5,6 +5,7 @@
 /// Plain values with their defaults; no I/O here. `settings_loader.hpp` fills them, `settings_fields.hpp` lists every
 /// field with its documentation, `settings_rooms.hpp` turns them into the plain settings that each room takes.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -17,7 +18,10 @@
 #include "base/place.hpp"
 #include "base/result.hpp"
 #include "base/secret_string.hpp"
+#include "git/mirror_settings.hpp"
 #include "pg/settings.hpp"
+#include "provision/desired_state.hpp"
+#include "provision/drift.hpp"
 
 namespace opi::app {
 
@@ -92,6 +96,7 @@ struct PoolLimits {
 struct TlsSettings {
   Setting<pg::TlsMode> mode{pg::TlsMode::prefer};
   Setting<std::string> ca_file{};
+  Setting<pg::ChannelBinding> channel_binding{pg::ChannelBinding::prefer};
 };
 
 /// One entry of `databases:`: a server and the pool of connections to it.
@@ -100,6 +105,9 @@ struct DatabaseSettings {
   Setting<std::string> host{"127.0.0.1"};     ///< name, address, or the absolute directory of a unix socket
   Setting<std::vector<std::string>> hosts{};  ///< several of one cluster, "host", "host:port" or "[v6]:port", in order
   Setting<std::uint16_t> port{5432};
+  Setting<pg::SessionTarget> target{pg::SessionTarget::read_write};
+  Setting<pg::HostOrder> load_balance{pg::HostOrder::listed};
+  Setting<std::chrono::milliseconds> role_recheck{std::chrono::seconds{10}};
   Setting<std::string> user{"postgres"};
   SecretSetting password{};
   Setting<std::string> database{"postgres"};  ///< of further pools only: `main` connects to control.database
@@ -117,10 +125,19 @@ struct DatabaseSettings {
   bool open_to(std::string_view project) const noexcept;
 };
 
-/// The repository of project files. Absent (an empty url): nothing is monitored.
+/// Which commits have to be signed, and by whom.
+struct VerifySettings {
+  Setting<git::VerifyMode> mode{git::VerifyMode::none};
+  Setting<std::string> allowed_signers_file{};
+  Setting<std::string> openpgp_keyring_file{};
+};
+
+/// A repository of project files. Absent (an empty url): nothing is monitored.
 struct RepositorySettings {
+  Origin origin = {};  ///< of the entry itself, below `repositories`
   Setting<std::string> url{};
   Setting<std::string> branch{"main"};
+  Setting<std::vector<std::string>> branches{};  ///< several; instead of `branch`
   Setting<std::vector<std::string>> paths{{"projects/*.yaml", "projects/*.yml"}};
   Setting<std::chrono::milliseconds> poll_interval{std::chrono::seconds{120}};
   Setting<std::chrono::milliseconds> timeout{std::chrono::seconds{60}};  ///< of one remote operation
@@ -128,13 +145,21 @@ struct RepositorySettings {
   SecretSetting password{};
   Setting<std::string> ssh_key_file{};
   Setting<std::string> ssh_known_hosts_file{};
-  Setting<std::string> mirror_directory{};  ///< empty: `<state.directory>/mirror`
+  Setting<std::string> ca_file{};
+  Setting<std::string> proxy{};
+  Setting<std::uint32_t> file_bytes_max{1U << 20U};
+  Setting<std::uint32_t> files_max{10'000};
+  VerifySettings verify{};
+  SecretSetting webhook_secret{};           ///< without one no webhook wakes this repository
+  Setting<std::string> mirror_directory{};  ///< empty: `mirror`, or `mirrors/<name>`, in state.directory
 
   bool configured() const noexcept { return !url->empty(); }
+  std::vector<std::string> followed() const { return branches->empty() ? std::vector{*branch} : *branches; }
 };
 
 struct ProjectsSettings {
-  RepositorySettings repository{};
+  RepositorySettings repository{};                                        ///< the one, called "projects"
+  std::map<std::string, RepositorySettings, std::less<>> repositories{};  ///< further ones, by name
 };
 
 struct SecretsSettings {
@@ -168,6 +193,7 @@ struct ProvisionSettings {
   Setting<std::chrono::milliseconds> resync_interval{std::chrono::minutes{10}};  ///< 0: never
   Setting<std::chrono::milliseconds> deep_interval{std::chrono::hours{24}};      ///< 0: never
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};          ///< of one deployment's flow
+  Setting<std::vector<std::string>> extensions{provision::DesiredRules{}.allowed_extensions};  ///< may be declared
   Setting<std::vector<std::string>> approval{};  ///< kinds of action that are only done when somebody approved them
 };
 
@@ -179,6 +205,36 @@ struct CloneSettings {
 
 struct HistorySettings {
   Setting<std::chrono::milliseconds> retention{std::chrono::hours{24 * 90}};  ///< 0: for ever
+};
+
+/// Passwords of deployments.
+struct RotationSettings {
+  Setting<std::chrono::milliseconds> overlap{std::chrono::hours{24}};
+  Setting<std::chrono::milliseconds> grace{std::chrono::hours{24}};
+  Setting<std::chrono::milliseconds> interval{};  ///< 0: on demand only
+};
+
+enum class RemovalDefault { remove, keep };
+
+/// What is done about differences that somebody made, by provision::DriftField.
+struct DriftSettings {
+  std::array<Setting<provision::DriftPolicy>, provision::drift_field_count> policies{};
+
+  DriftSettings() {
+    const provision::DriftPolicies usual;
+    for (std::size_t i = 0; i < policies.size(); ++i) policies[i].value = usual.of[i];
+  }
+};
+
+/// Deployments that no project file declares any more.
+struct RemovalSettings {
+  Setting<RemovalDefault> by_default{RemovalDefault::remove};
+  Setting<std::chrono::milliseconds> grace{std::chrono::hours{24 * 30}};
+  Setting<std::uint32_t> most{10};
+  Setting<std::uint32_t> most_percent{25};
+  Setting<std::string> dump_directory{};  ///< empty: no last dump is made
+  Setting<std::string> pg_dump{"pg_dump"};
+  Setting<std::chrono::milliseconds> dump_deadline{std::chrono::hours{1}};
 };
 
 struct PrivatePostgresSetting {
@@ -206,6 +262,9 @@ struct Settings {
   ProvisionSettings provision{};
   CloneSettings clone{};
   HistorySettings history{};
+  RotationSettings rotation{};
+  RemovalSettings removal{};
+  DriftSettings drift{};
   StateSettings state{};
 };
 

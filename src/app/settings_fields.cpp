@@ -1,6 +1,5 @@
 #include "app/settings_fields.hpp"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -9,24 +8,14 @@
 #include <limits>
 #include <utility>
 
+#include "app/settings_field_list.hpp"
+#include "app/settings_texts.hpp"
 #include "app/settings_values.hpp"
-#include "provision/approval.hpp"
 
 namespace opi::app {
 
 namespace {
 
-using std::chrono::milliseconds;
-using Problem = std::optional<std::string>;
-
-constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
-constexpr std::size_t text_bytes_max = 4'096;
-
-template <class E>
-struct Choice {
-  E value;
-  std::string_view name;
-};
 constexpr std::array<Choice<LogLevel>, 4> log_levels{
     {{LogLevel::debug, "debug"}, {LogLevel::info, "info"}, {LogLevel::warn, "warn"}, {LogLevel::error, "error"}}};
 constexpr std::array<Choice<LogFormat>, 3> log_formats{
@@ -36,299 +25,23 @@ constexpr std::array<Choice<pg::TlsMode>, 5> tls_modes{{{pg::TlsMode::disable, "
                                                         {pg::TlsMode::require, "require"},
                                                         {pg::TlsMode::verify_ca, "verify-ca"},
                                                         {pg::TlsMode::verify_full, "verify-full"}}};
+constexpr std::array<Choice<pg::SessionTarget>, 6> session_targets{
+    {{pg::SessionTarget::any, "any"},
+     {pg::SessionTarget::read_write, "read-write"},
+     {pg::SessionTarget::read_only, "read-only"},
+     {pg::SessionTarget::primary, "primary"},
+     {pg::SessionTarget::standby, "standby"},
+     {pg::SessionTarget::prefer_standby, "prefer-standby"}}};
+constexpr std::array<Choice<pg::HostOrder>, 2> host_orders{
+    {{pg::HostOrder::listed, "disable"}, {pg::HostOrder::balanced, "random"}}};
+constexpr std::array<Choice<pg::ChannelBinding>, 3> channel_bindings{{{pg::ChannelBinding::disable, "disable"},
+                                                                      {pg::ChannelBinding::prefer, "prefer"},
+                                                                      {pg::ChannelBinding::require, "require"}}};
 constexpr std::array<Choice<pg::ResetProfile>, 3> reset_profiles{
     {{pg::ResetProfile::always, "always"}, {pg::ResetProfile::smart, "smart"}, {pg::ResetProfile::never, "never"}}};
 
-template <class E, std::size_t N>
-std::string names_of(const std::array<Choice<E>, N>& choices) {
-  std::string text;
-  for (std::size_t i = 0; i < N; ++i) {
-    if (i != 0) text += i + 1 == N ? " or " : ", ";
-    text += choices[i].name;
-  }
-  return text;
-}
-
-/// What each text of a setting must be, beyond its type.
-struct TextRule {
-  bool may_be_empty = false;
-  std::string_view takes = "a text";
-  Problem (*check)(std::string_view) = nullptr;
-};
-
-Problem check_database_name(std::string_view text) {
-  if (text.size() <= 63) return std::nullopt;
-  return fmt::format("{} is longer than PostgreSQL's 63 bytes; write a shorter name", in_quotes(text));
-}
-
-Problem check_prefix(std::string_view text) {
-  // A namespace is a DNS label of 63; half of it is left to the project's name.
-  bool fine = text.size() <= 32 && !text.starts_with('-');
-  for (const char c : text) fine = fine && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
-  if (fine) return std::nullopt;
-  return fmt::format("{} cannot begin a namespace; write at most 32 lower-case letters, digits and dashes",
-                     in_quotes(text));
-}
-
-Problem check_host(std::string_view text) {
-  const auto host = host_from(text);
-  if (!host) return host.error();
-  if (host->port) return fmt::format("{} has a port in it; write the host here and the port in port", in_quotes(text));
-  return std::nullopt;
-}
-
-Problem check_branch(std::string_view text) {
-  const bool bad = text.starts_with('-') || text.find_first_of(" ~^:?*[\\") != std::string_view::npos ||
-                   text.find("..") != std::string_view::npos;
-  if (!bad) return std::nullopt;
-  return fmt::format("{} is not a branch name; write one like main", in_quotes(text));
-}
-
-Problem check_url(std::string_view text) {
-  if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
-    const std::string_view authority = text.substr(scheme + 3, text.find('/', scheme + 3) - (scheme + 3));
-    const auto at = authority.rfind('@');
-    if (at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) {
-      return "has a password in it; write it in password or password_file, and its user in username";
-    }
-  }
-  if (!text.starts_with('-') && text.find_first_of(" \"'<>") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} is not an address that Git takes; write one like https://host/path.git", in_quotes(text));
-}
-
-Problem check_address(std::string_view text) {
-  const std::string address{text};
-  std::array<unsigned char, sizeof(in6_addr)> parsed{};
-  if (text == "localhost" || inet_pton(AF_INET, address.c_str(), parsed.data()) == 1 ||
-      inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1) {
-    return std::nullopt;
-  }
-  return fmt::format("{} is not an address of this machine; write one like 127.0.0.1, ::1 or 0.0.0.0", in_quotes(text));
-}
-
-Problem check_pattern(std::string_view text) {
-  if (!text.starts_with('/') && text.find("..") == std::string_view::npos) return std::nullopt;
-  return fmt::format("{} leaves the repository; write a pattern like projects/*.yaml", in_quotes(text));
-}
-
-Problem check_approval(std::string_view text) {
-  if (provision::approval_kind_named(text)) return std::nullopt;
-  return fmt::format("{} is not known; write drop, clone-over or change-owner", in_quotes(text));
-}
-
-Problem check_list_host(std::string_view text) {
-  const auto host = host_from(text);
-  return host ? Problem{} : Problem{host.error()};
-}
-
-constexpr TextRule plain{};
-constexpr TextRule optional_text{.may_be_empty = true};
-constexpr TextRule database_name{.takes = "a name of at most 63 bytes", .check = check_database_name};
-constexpr TextRule namespace_prefix{
-    .may_be_empty = true, .takes = "lower-case letters, digits and dashes, at most 32", .check = check_prefix};
-constexpr TextRule host_name{.takes = "a name, an address, or the absolute directory of a unix socket",
-                             .check = check_host};
-constexpr TextRule branch_name{.takes = "a branch", .check = check_branch};
-constexpr TextRule git_url{.may_be_empty = true, .takes = "an address that Git takes", .check = check_url};
-constexpr TextRule listen_address{.takes = "an address of this machine", .check = check_address};
-constexpr TextRule path_pattern{.takes = "a pattern", .check = check_pattern};
-constexpr TextRule approval_kind{.takes = "drop, clone-over or change-owner", .check = check_approval};
-constexpr TextRule list_host{.takes = "a host", .check = check_list_host};
-constexpr TextRule project_name{.takes = "the name of a project"};
-constexpr TextRule file_name{.takes = "a file name"};
-constexpr TextRule optional_file_name{.may_be_empty = true, .takes = "a file name"};
-
-Problem check_text(std::string_view text, const TextRule& rule) {
-  if (text.empty()) return rule.may_be_empty ? Problem{} : Problem{fmt::format("is empty; write {}", rule.takes)};
-  if (text.size() > text_bytes_max) {
-    return fmt::format("is longer than {} bytes; write a shorter text", text_bytes_max);
-  }
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '\x7f') {
-      return fmt::format("{} has a control character in it; write {}", in_quotes(text), rule.takes);
-    }
-  }
-  return rule.check == nullptr ? Problem{} : rule.check(text);
-}
-
-Problem check_one(std::span<const std::string> items) {
-  if (items.size() == 1) return std::nullopt;
-  return "is a list; write one value";
-}
-
-/// Collects the fields of one Settings object, section by section.
-class FieldList {
- public:
-  std::vector<Field> take() { return std::move(fields_); }
-
-  void enter(std::string_view section) { prefix_ += std::string(section) + "."; }
-  void leave() {
-    prefix_.pop_back();
-    const auto dot = prefix_.rfind('.');
-    prefix_.resize(dot == std::string::npos ? 0 : dot + 1);
-  }
-
-  void text(std::string_view name, Setting<std::string>& to, const TextRule& rule, std::string about,
-            std::string_view rival = {}) {
-    Field& field = add(name, FieldKind::text, std::string(rule.takes), std::move(about), to, rival);
-    field.assign = [&to, rule](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      if (auto problem = check_text(items[0], rule)) return problem;
-      to.value = items[0];
-      return std::nullopt;
-    };
-    field.show = [&to] { return to.value; };
-  }
-
-  void path(std::string_view name, Setting<std::string>& to, const TextRule& rule, std::string about,
-            std::string_view rival = {}) {
-    text(name, to, rule, std::move(about), rival);
-    fields_.back().kind = FieldKind::path;
-  }
-
-  template <class Number>
-  void number(std::string_view name, Setting<Number>& to, std::uint64_t least, std::uint64_t most, std::string about) {
-    Field& field = add(name, FieldKind::number,
-                       most == any_u32 ? "a whole number" : fmt::format("a whole number from {} to {}", least, most),
-                       std::move(about), to);
-    field.assign = [&to, least, most](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = whole_number_from(items[0], least, most);
-      if (!value) return value.error();
-      to.value = static_cast<Number>(*value);
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", to.value); };
-  }
-
-  void share(std::string_view name, Setting<double>& to, std::string about) {
-    Field& field = add(name, FieldKind::fraction, "a number from 0 to 1", std::move(about), to);
-    field.assign = [&to](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = share_from(items[0]);
-      if (!value) return value.error();
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", to.value); };
-  }
-
-  /// `least` 0 lets "0" switch the thing off.
-  void duration(std::string_view name, Setting<milliseconds>& to, milliseconds least, std::string about) {
-    const bool off = least.count() == 0;
-    Field& field = add(name, FieldKind::duration, off ? "a duration, or 0" : "a duration", std::move(about), to);
-    field.assign = [&to, least](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = duration_from(items[0]);
-      if (!value) return value.error();
-      if (*value < least) {
-        return fmt::format("{} is too short; write at least {}", in_quotes(items[0]), duration_text(least));
-      }
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return duration_text(to.value); };
-  }
-
-  void size(std::string_view name, Setting<std::uint32_t>& to, std::uint32_t least, std::uint32_t most,
-            std::string about) {
-    Field& field = add(name, FieldKind::size, fmt::format("a size from {} to {}", size_text(least), size_text(most)),
-                       std::move(about), to);
-    field.assign = [&to, least, most](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      const auto value = size_from(items[0], least, most);
-      if (!value) return value.error();
-      to.value = *value;
-      return std::nullopt;
-    };
-    field.show = [&to] { return size_text(to.value); };
-  }
-
-  template <class E, std::size_t N>
-  void choice(std::string_view name, Setting<E>& to, const std::array<Choice<E>, N>& choices, std::string about) {
-    Field& field = add(name, FieldKind::choice, names_of(choices), std::move(about), to);
-    field.assign = [&to, &choices](std::span<const std::string> items) -> Problem {
-      if (auto problem = check_one(items)) return problem;
-      for (const auto& one : choices) {
-        if (one.name != items[0]) continue;
-        to.value = one.value;
-        return std::nullopt;
-      }
-      return fmt::format("{} is not known; write {}", in_quotes(items[0]), names_of(choices));
-    };
-    field.show = [&to, &choices] {
-      for (const auto& one : choices) {
-        if (one.value == to.value) return std::string(one.name);
-      }
-      return std::string();
-    };
-  }
-
-  void list(std::string_view name, Setting<std::vector<std::string>>& to, const TextRule& rule, std::size_t least,
-            std::string takes, std::string about, std::string_view rival = {}) {
-    Field& field = add(name, FieldKind::list, std::move(takes), std::move(about), to, rival);
-    field.assign = [&to, rule, least](std::span<const std::string> items) -> Problem {
-      constexpr std::size_t items_max = 1'000;
-      if (items.size() < least) return fmt::format("is empty; write at least {}", least);
-      if (items.size() > items_max) return fmt::format("has more than {} items; write fewer", items_max);
-      for (const auto& item : items) {
-        if (auto problem = check_text(item, rule)) return problem;
-        if (std::ranges::count(items, item) > 1) return fmt::format("{} stands twice; write it once", in_quotes(item));
-      }
-      to.value.assign(items.begin(), items.end());
-      return std::nullopt;
-    };
-    field.show = [&to] { return fmt::format("{}", fmt::join(to.value, ", ")); };
-  }
-
-  /// Two fields: the secret itself, and the file that holds it.
-  void secret(std::string_view name, SecretSetting& to, std::string about) {
-    const std::string file = std::string(name) + "_file";
-    Field field{.path = prefix_ + std::string(name),
-                .kind = FieldKind::secret,
-                .takes = "a text",
-                .about = about,
-                .rival = prefix_ + file,
-                .origin = &to.origin};
-    field.assign = [&to](std::span<const std::string> items) -> Problem {
-      constexpr std::size_t secret_bytes_max = 64U << 10U;
-      if (items.size() != 1) return "is a list; write one value";
-      if (items[0].empty()) return "is empty; write the secret, or leave the field out";
-      if (items[0].size() > secret_bytes_max) return "is longer than 64KiB; write a shorter secret";
-      if (items[0].find('\0') != std::string::npos) return "has a zero byte in it; write a text";
-      to.bytes = std::make_shared<const SecretString>(items[0]);
-      return std::nullopt;
-    };
-    field.reset = [&to] {
-      to.bytes = nullptr;
-      to.origin = {};
-    };
-    field.show = [&to] { return std::string(to.bytes == nullptr ? "" : "****"); };
-    fields_.push_back(std::move(field));
-    path(file, to.file, optional_file_name,
-         "A file that holds it, read anew when it is used; beside it, " + std::string(name) + " may not stand.", name);
-  }
-
- private:
-  template <class T>
-  Field& add(std::string_view name, FieldKind kind, std::string takes, std::string about, Setting<T>& to,
-             std::string_view rival = {}) {
-    Field field{.path = prefix_ + std::string(name),
-                .kind = kind,
-                .takes = std::move(takes),
-                .about = std::move(about),
-                .rival = rival.empty() ? "" : prefix_ + std::string(rival),
-                .origin = &to.origin};
-    field.reset = [&to, initial = to.value] {
-      to.value = initial;
-      to.origin = {};
-    };
-    return fields_.emplace_back(std::move(field));
-  }
-
-  std::string prefix_;
-  std::vector<Field> fields_;
-};
+constexpr std::array<Choice<git::VerifyMode>, 3> verify_modes{
+    {{git::VerifyMode::none, "none"}, {git::VerifyMode::head, "head"}, {git::VerifyMode::every, "every"}}};
 
 void describe_pool(FieldList& list, PoolLimits& pool) {
   constexpr milliseconds off{0};
@@ -359,6 +72,12 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.list("hosts", database.hosts, list_host, 1, "a list of hosts",
             "Several hosts of one cluster, tried in order; each may carry its own port.", "host");
   list.number("port", database.port, 1, 65'535, "The port of every host that carries none.");
+  list.choice("target_session_attrs", database.target, session_targets,
+              "Which of the hosts will do; provisioning needs one that takes writes.");
+  list.choice("load_balance", database.load_balance, host_orders,
+              "disable: the first of the hosts that will do; random: the one with the fewest of our connections.");
+  list.duration("role_recheck", database.role_recheck, shortest,
+                "How long it is believed that a host is a primary or a standby.");
   list.text("user", database.user, database_name,
             "The administrator: a superuser, or one with CREATEROLE and CREATEDB.");
   list.secret("password", database.password, "Its password; without one none is sent.");
@@ -370,6 +89,8 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.choice("mode", database.tls.mode, tls_modes, "Whether the connection is encrypted and the server verified.");
   list.path("ca_file", database.tls.ca_file, optional_file_name,
             "The certificate authorities to trust (PEM); empty: the system's.");
+  list.choice("channel_binding", database.tls.channel_binding, channel_bindings,
+              "Whether the proof of the password is bound to the TLS session.");
   list.leave();
   list.duration("connect_timeout", database.connect_timeout, shortest, "Of one dial, authentication included.");
   list.duration("statement_timeout", database.statement_timeout, off, "Of one statement; 0: none.");
@@ -381,23 +102,43 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.leave();
 }
 
-void describe_repository(FieldList& list, RepositorySettings& repository) {
-  list.enter("projects");
-  list.enter("repository");
-  list.text("url", repository.url, git_url, "The Git repository of project files; empty: none is monitored.");
-  list.text("branch", repository.branch, branch_name, "The branch that is followed.");
-  list.list("paths", repository.paths, path_pattern, 1, "a list of patterns",
-            "Which files of it are project files; * stands for anything but a slash.");
-  list.duration("poll_interval", repository.poll_interval, milliseconds{100}, "How often its head is looked at.");
+void describe_repository(FieldList& list, std::string_view name, RepositorySettings& repository) {
+  constexpr std::uint32_t mebibyte = 1U << 20U;
+  list.enter(name);
+  list.text("url", repository.url, git_url,
+            "A Git repository of project files: https, ssh, git or file; empty: it is not monitored.");
+  list.text("branch", repository.branch, branch_name, "The branch that is followed.", "branches");
+  list.list("branches", repository.branches, branch_name, 1, "a list of branches",
+            "Several branches that are followed.", "branch");
+  list.list(
+      "paths", repository.paths, path_pattern, 1, "a list of patterns",
+      "Which files of it are project files; * stands for anything but a slash, ** for any number of directories.");
+  list.duration("poll_interval", repository.poll_interval, milliseconds{100},
+                "How often its heads are looked at, less up to a tenth.");
   list.duration("timeout", repository.timeout, milliseconds{100}, "Of one fetch or look.");
   list.text("username", repository.username, optional_text, "For https.");
-  list.secret("password", repository.password, "For https: a password or token.");
+  list.secret("password", repository.password, "For https: a password or token, also one sealed to the platform key.");
+  list.path("ca_file", repository.ca_file, optional_file_name,
+            "For https: the certificate authorities to trust (PEM); empty: the system's.");
+  list.text("proxy", repository.proxy, proxy_url, "For https: a proxy; empty: none.");
   list.path("ssh_key_file", repository.ssh_key_file, optional_file_name, "For ssh: the private key.");
   list.path("ssh_known_hosts_file", repository.ssh_known_hosts_file, optional_file_name,
-            "For ssh: the host keys to trust.");
-  list.path("mirror_directory", repository.mirror_directory, optional_file_name,
-            "Where the mirror stands; empty: mirror in state.directory.");
+            "For ssh: the host keys to trust; no other is.");
+  list.size("file_bytes_max", repository.file_bytes_max, 1'024, 64 * mebibyte,
+            "A larger project file is refused by itself.");
+  list.number("files_max", repository.files_max, 1, 1'000'000, "More project files are refused as a whole.");
+  list.enter("verify");
+  list.choice("mode", repository.verify.mode, verify_modes,
+              "Which commits must be signed: none, the head, or every one since the last accepted head.");
+  list.path("allowed_signers_file", repository.verify.allowed_signers_file, optional_file_name,
+            "Who may sign with SSH keys, as ssh-keygen takes it.");
+  list.path("openpgp_keyring_file", repository.verify.openpgp_keyring_file, optional_file_name,
+            "Whose OpenPGP keys may sign: what `gpg --export` writes, as gpgv takes it.");
   list.leave();
+  list.secret("webhook_secret", repository.webhook_secret,
+              "What webhooks for it are signed with; without one none is taken.");
+  list.path("mirror_directory", repository.mirror_directory, optional_file_name,
+            "Where the mirror stands; empty: mirror, or mirrors/NAME, in state.directory.");
   list.leave();
 }
 
@@ -454,7 +195,12 @@ std::vector<Field> fields_of(Settings& settings) {
       "directory", settings.private_postgres.directory, file_name,
       "Where opi makes and runs the server of pool main itself, for trying things; empty: somebody else runs it.");
   list.leave();
-  describe_repository(list, settings.projects.repository);
+  list.enter("projects");
+  describe_repository(list, "repository", settings.projects.repository);
+  list.enter("repositories");
+  for (auto& [name, repository] : settings.projects.repositories) describe_repository(list, name, repository);
+  list.leave();
+  list.leave();
   list.enter("secrets");
   list.secret("platform_key", settings.secrets.platform_key,
               "The age identity that seals what is stored; SOPS_AGE_KEY_CONTENT is used when neither is given.");
@@ -468,20 +214,12 @@ std::vector<Field> fields_of(Settings& settings) {
   list.duration("deep_interval", settings.provision.deep_interval, milliseconds{0},
                 "How often the inside of each database is looked at although nothing has changed, jittered; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
+  list.list("extensions", settings.provision.extensions, plain, 0, "a list of extensions",
+            "Extensions that project files may ask for; the usual ones are trusted: their owner needs no superuser.");
   list.list("approval", settings.provision.approval, approval_kind, 0, "a list of drop, clone-over and change-owner",
             "Kinds of action that are only done by `opi apply --digest`, when somebody has seen the plan.");
   list.leave();
-  list.enter("clone");
-  list.text(
-      "pg_dump", settings.clone.pg_dump, file_name,
-      "What clone-from copies with: a path, or a name in /usr/local/bin, /usr/bin or /bin; not older than the server.");
-  list.text("pg_restore", settings.clone.pg_restore, file_name, "Its other half; not older than pg_dump.");
-  list.duration("timeout", settings.clone.timeout, second, "Of one copy.");
-  list.leave();
-  list.enter("history");
-  list.duration("retention", settings.history.retention, milliseconds{0},
-                "How long it is kept what was done, by whom and how it ended; 0: for ever.");
-  list.leave();
+  describe_provisioning(list, settings);
   list.enter("state");
   list.path("directory", settings.state.directory, file_name, "Where the daemon keeps its files.");
   list.leave();

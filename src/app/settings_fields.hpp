@@ -17,7 +17,8 @@ namespace opi::app {
 /// What sort of YAML value a field takes.
 enum class FieldKind { text, number, fraction, duration, size, choice, list, secret, path };
 
-/// One field of one Settings object. Borrows that object: valid while it lives and its `databases` keep their keys.
+/// One field of one Settings object. Borrows that object: valid while it lives and its `databases` and
+/// `projects.repositories` keep their keys.
 struct Field {
   std::string path;  ///< "databases.main.pool.max"
   FieldKind kind = FieldKind::text;
@@ -38,7 +39,8 @@ struct Field {
   std::string variable() const;
 };
 
-/// The fields of `settings`, in the order of the documentation; those of `databases` once per entry.
+/// The fields of `settings`, in the order of the documentation; those of `databases` and
+/// `projects.repositories` once per entry.
 std::vector<Field> fields_of(Settings& settings);
 
 /// The variable of a path: OPI_ + upper case, `.` as `__`, `-` as `_`.

@@ -24,10 +24,11 @@ namespace {
 
 constexpr std::string_view variable_prefix = "OPI_";
 constexpr std::string_view databases_prefix = "OPI_DATABASES__";
+constexpr std::string_view repositories_prefix = "OPI_PROJECTS__REPOSITORIES__";
 constexpr std::string_view sops_variable = "SOPS_AGE_KEY_CONTENT";
 
-/// Pool names appear in variables, metrics and log lines.
-bool is_pool_name(std::string_view name) {
+/// Names of pools and repositories appear in variables, metrics and log lines.
+bool is_entry_name(std::string_view name) {
   if (name.empty() || name.size() > 32 || name.front() < 'a' || name.front() > 'z') return false;
   for (const char c : name) {
     if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-') return false;
@@ -86,7 +87,7 @@ class Loader {
 
   Checked<Settings> run(std::string_view text) {
     parse(text);
-    find_pools();
+    find_entries();
     fields_ = fields_of(settings_);
     for (Field& field : fields_) by_path_.emplace(field.path, &field);
     if (root_.is_mapping()) {
@@ -120,50 +121,62 @@ class Loader {
     }
   }
 
-  /// The keys of `databases`, from the file and from variables, before the fields are listed.
-  void find_pools() {
-    if (const yaml::Node* databases = root_.find("databases"); databases != nullptr && databases->is_mapping()) {
-      for (const yaml::Entry& entry : databases->entries) add_pool_of_file(entry);
-    }
-    for (const auto& [variable, value] : environment_) {
-      if (!variable.starts_with(databases_prefix)) continue;
-      const std::string_view rest = std::string_view(variable).substr(databases_prefix.size());
-      const auto end = rest.find("__");
-      if (end != std::string_view::npos) add_pool_of_variable(rest.substr(0, end), variable);
-    }
+  /// The keys of `databases` and `projects.repositories`, from the file and from variables, before the fields are
+  /// listed.
+  void find_entries() {
+    find_entries_of(settings_.databases, root_.find("databases"), "databases", "a pool", databases_prefix);
+    const yaml::Node* projects = root_.find("projects");
+    find_entries_of(settings_.projects.repositories, projects == nullptr ? nullptr : projects->find("repositories"),
+                    "projects.repositories", "a repository", repositories_prefix);
     if (const auto main = settings_.databases.find("main"); main != settings_.databases.end()) {
       main->second.projects.value = {"*"};
     }
   }
 
-  void add_pool_of_file(const yaml::Entry& entry) {
+  template <class Map>
+  void find_entries_of(Map& entries, const yaml::Node* section, std::string_view path, std::string_view what,
+                       std::string_view prefix) {
+    if (section != nullptr && section->is_mapping()) {
+      for (const yaml::Entry& entry : section->entries) add_entry_of_file(entries, entry, path, what);
+    }
+    for (const auto& [variable, value] : environment_) {
+      if (!variable.starts_with(prefix)) continue;
+      const std::string_view rest = std::string_view(variable).substr(prefix.size());
+      const auto end = rest.find("__");
+      if (end != std::string_view::npos) add_entry_of_variable(entries, rest.substr(0, end), variable);
+    }
+  }
+
+  template <class Map>
+  void add_entry_of_file(Map& entries, const yaml::Entry& entry, std::string_view section, std::string_view what) {
     const std::string& name = entry.key.value;
-    const std::string path = yaml::field_path("databases", name);
-    if (!is_pool_name(name)) {
-      problems_.add(entry.key, "databases",
-                    fmt::format("{} is not a pool's name; write at most 32 lower-case letters, digits and single "
+    const std::string path = yaml::field_path(section, name);
+    if (!is_entry_name(name)) {
+      problems_.add(entry.key, section,
+                    fmt::format("{} is not {}'s name; write at most 32 lower-case letters, digits and single "
                                 "dashes or underscores, a letter first",
-                                in_quotes(name)));
+                                in_quotes(name), what));
       refused_.insert(path);
       return;
     }
-    for (const auto& [other, database] : settings_.databases) {
+    for (const auto& [other, value] : entries) {
       if (variable_of(other) != variable_of(name)) continue;
       problems_.add(
           entry.key, path,
-          fmt::format("would have the same environment variables as databases.{}; write another name", other));
+          fmt::format("would have the same environment variables as {}.{}; write another name", section, other));
       refused_.insert(path);
       return;
     }
-    settings_.databases[name].origin = {.source = Origin::Source::file, .place = entry.key.place()};
+    entries[name].origin = {.source = Origin::Source::file, .place = entry.key.place()};
   }
 
-  void add_pool_of_variable(std::string_view part, const std::string& variable) {
+  template <class Map>
+  void add_entry_of_variable(Map& entries, std::string_view part, const std::string& variable) {
     const std::string name = lower(part);
     const bool known = std::ranges::any_of(
-        settings_.databases, [&name](const auto& entry) { return variable_of(entry.first) == variable_of(name); });
-    if (known || !is_pool_name(name) || name == part) return;
-    settings_.databases[name].origin = {.source = Origin::Source::environment, .variable = variable};
+        entries, [&name](const auto& entry) { return variable_of(entry.first) == variable_of(name); });
+    if (known || !is_entry_name(name) || name == part) return;
+    entries[name].origin = {.source = Origin::Source::environment, .variable = variable};
   }
 
   /// The names one step below `path`.
@@ -178,7 +191,9 @@ class Loader {
       std::string name{rest.substr(0, rest.find('.'))};
       if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
     }
-    if (path.empty() && std::ranges::find(names, "databases") == names.end()) names.emplace_back("databases");
+    // Maps whose entries are all refused are known all the same.
+    const std::string_view map = path.empty() ? "databases" : path == "projects" ? "repositories" : "";
+    if (!map.empty() && std::ranges::find(names, map) == names.end()) names.emplace_back(map);
     return names;
   }
 

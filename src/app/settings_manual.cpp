@@ -32,6 +32,10 @@ projects:
 - **Secrets** can be given directly or by a `…_file`; the file is read anew whenever the secret is used, so replacing it
   rotates the secret. One of the two, not both; a variable for one takes the place of the file's other.
 - **Durations** are a number and a unit: `500ms`, `30s`, `2m`, `24h`. **Sizes** are bytes: `16384`, `16KiB`, `1MiB`.
+- **SIGHUP** makes the daemon read the file again. Everything of `databases` takes effect at once, in place or by new
+  connections as they come back, except which pools there are, their `projects`, and the hosts and port of `main`; the
+  rest takes effect with a restart, and the log names each such field. A file that is wrong, or one whose new connections
+  fail, leaves what was before in force.
 - **Relative file names** count from the folder of `opi.yaml`, in variables from the working directory.
 - Unknown fields, wrong types and impossible combinations are refused, all at once, each as
   `file:line:column: field: what and what instead`, with exit code 78.
@@ -39,7 +43,8 @@ projects:
   where it came from; `--json` does so for programs.
 
 `databases` is a map from a pool's name to a server and the pool of connections to it. `main` is required; any number may
-stand beside it. In the table `NAME` stands for the pool's name.
+stand beside it. In the table `NAME` stands for the pool's name. `projects.repositories` is a map as well, from a name to a
+further repository of project files ([git.md](git.md)).
 
 )";
 
@@ -62,6 +67,7 @@ std::string code(const std::string& text) {
 std::string settings_manual() {
   Settings settings;
   settings.databases["NAME"] = {};
+  settings.projects.repositories["NAME"] = {};
   std::string text{introduction};
   std::string section;
   for (const Field& field : fields_of(settings)) {

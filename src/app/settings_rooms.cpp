@@ -1,5 +1,7 @@
 #include "app/settings_rooms.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "app/settings_values.hpp"
@@ -30,11 +32,15 @@ pg::PoolConfig pool_config(const Settings& settings, std::string_view name) {
   const PoolLimits& pool = database.pool;
   return {.name = std::string(name),
           .server = {.hosts = hosts_of(database),
+                     .target = *database.target,
+                     .host_order = *database.load_balance,
+                     .role_recheck = *database.role_recheck,
                      .user = *database.user,
                      .database = name == "main" ? *settings.control.database : *database.database,
                      .password = password_of(database.password),
                      .tls = *database.tls.mode,
                      .tls_ca_file = *database.tls.ca_file,
+                     .channel_binding = *database.tls.channel_binding,
                      .application_name = *database.application_name,
                      .connect_timeout = *database.connect_timeout,
                      .statement_timeout = *database.statement_timeout,
@@ -93,9 +99,54 @@ Result<SecretString> platform_key(const Settings& settings) {
   return secret;
 }
 
-std::string mirror_directory(const Settings& settings) {
-  const std::string& given = *settings.projects.repository.mirror_directory;
-  return given.empty() ? *settings.state.directory + "/mirror" : given;
+std::string mirror_directory(const Settings& settings, std::string_view name) {
+  if (name == default_repository) {
+    const std::string& given = *settings.projects.repository.mirror_directory;
+    return given.empty() ? *settings.state.directory + "/mirror" : given;
+  }
+  const std::string& given = *settings.projects.repositories.find(name)->second.mirror_directory;
+  return given.empty() ? *settings.state.directory + "/mirrors/" + std::string(name) : given;
+}
+
+std::vector<Repository> repositories_of(const Settings& settings) {
+  std::vector<Repository> repositories;
+  if (settings.projects.repository.configured()) {
+    repositories.push_back({.name = std::string(default_repository), .settings = &settings.projects.repository});
+  }
+  for (const auto& [name, repository] : settings.projects.repositories) {
+    repositories.push_back({.name = name, .settings = &repository});
+  }
+  return repositories;
+}
+
+std::string file_name(const Repository& repository, std::string_view branch, std::string_view path) {
+  const bool first = repository.settings->followed().front() == branch;
+  if (first && repository.name == default_repository) return std::string(path);
+  return first ? fmt::format("{}:{}", repository.name, path) : fmt::format("{}@{}:{}", repository.name, branch, path);
+}
+
+std::string ledger_key(const Repository& repository, std::string_view branch) {
+  return file_name(repository, branch, *repository.settings->url);
+}
+
+git::MirrorSettings mirror_settings(const Repository& repository, std::filesystem::path directory) {
+  const RepositorySettings& from = *repository.settings;
+  git::MirrorSettings mirror{.name = repository.name,
+                             .url = *from.url,
+                             .branches = from.followed(),
+                             .directory = std::move(directory),
+                             .patterns = *from.paths,
+                             .ca_file = *from.ca_file,
+                             .proxy = *from.proxy};
+  if (!from.ssh_key_file->empty() || !from.ssh_known_hosts_file->empty()) {
+    mirror.ssh = git::SshCredentials{.key_file = *from.ssh_key_file, .known_hosts_file = *from.ssh_known_hosts_file};
+  }
+  mirror.verification = {.mode = *from.verify.mode,
+                         .allowed_signers_file = *from.verify.allowed_signers_file,
+                         .openpgp_keyring_file = *from.verify.openpgp_keyring_file};
+  mirror.limits.file_bytes_max = *from.file_bytes_max;
+  mirror.limits.files_max = *from.files_max;
+  return mirror;
 }
 
 }  // namespace opi::app

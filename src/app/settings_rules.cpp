@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -67,6 +68,10 @@ void check_database(Rules& rules, const std::string& name, const DatabaseSetting
     rules.broken(database.tls.ca_file.origin, path + ".tls.ca_file",
                  "is of no use while tls.mode is disable; write verify-full there, or leave this out");
   }
+  if (*database.tls.mode == pg::TlsMode::disable && *database.tls.channel_binding == pg::ChannelBinding::require) {
+    rules.broken(database.tls.channel_binding.origin, path + ".tls.channel_binding",
+                 "require needs TLS; write require or verify-full in tls.mode");
+  }
   const auto& projects = *database.projects;
   if (projects.size() > 1 && std::ranges::find(projects, "*") != projects.end()) {
     rules.broken(database.projects.origin, path + ".projects", "\"*\" stands for all projects; write it alone");
@@ -82,6 +87,39 @@ void check_private_postgres(Rules& rules, const Settings& settings) {
     rules.broken(directory.origin, "private_postgres.directory",
                  "needs databases.main.host 127.0.0.1 and databases.main.password_file: that is where and as whom the "
                  "server is made");
+  }
+}
+
+void check_repository(Rules& rules, const RepositorySettings& repository, const std::string& path) {
+  check_secret(rules, repository.password, path + ".password");
+  check_secret(rules, repository.webhook_secret, path + ".webhook_secret");
+  const VerifySettings& verify = repository.verify;
+  if (*verify.mode != git::VerifyMode::none && verify.allowed_signers_file->empty() &&
+      verify.openpgp_keyring_file->empty()) {
+    rules.broken(verify.mode.origin, path + ".verify.mode",
+                 "needs keys; write allowed_signers_file or openpgp_keyring_file beside it");
+  }
+}
+
+void check_repositories(Rules& rules, const ProjectsSettings& projects) {
+  check_repository(rules, projects.repository, "projects.repository");
+  std::map<std::string, std::string> paths;
+  if (projects.repository.configured()) paths.emplace(*projects.repository.url, "projects.repository");
+  for (const auto& [name, repository] : projects.repositories) {
+    const std::string path = "projects.repositories." + name;
+    check_repository(rules, repository, path);
+    if (name == "projects") {
+      rules.broken(repository.origin, path, "is what projects.repository is called; write another name");
+    }
+    if (!repository.configured()) {
+      rules.broken(repository.origin, path + ".url", "is missing; write the address of the repository");
+      continue;
+    }
+    const auto [same, added] = paths.emplace(*repository.url, path);
+    if (!added) {
+      rules.broken(repository.url.origin, path + ".url",
+                   fmt::format("is that of {} too; write its branches there", same->second));
+    }
   }
 }
 
@@ -107,7 +145,7 @@ SettingsErrors check_rules(const Settings& settings, const Place& root) {
     rules.broken({}, "databases.main", "is missing; write at least host and user of the server that provisions");
   }
   for (const auto& [name, database] : settings.databases) check_database(rules, name, database);
-  check_secret(rules, settings.projects.repository.password, "projects.repository.password");
+  check_repositories(rules, settings.projects);
   check_secret(rules, settings.secrets.platform_key, "secrets.platform_key");
   check_private_postgres(rules, settings);
   check_ports(rules, settings.http, settings.probes);

@@ -57,6 +57,36 @@ void add_history(CLI::App& program, Arguments& arguments) {
   history->add_flag("--json", arguments.json, "print JSON");
 }
 
+void add_rotate(CLI::App& program, Arguments& arguments) {
+  auto* rotate =
+      command(program, arguments, "rotate",
+              "Give deployments new passwords; the old ones stay valid for rotation.overlap", Command::rotate);
+  add_config(rotate, arguments);
+  rotate->add_option("project", arguments.project, "a project's name")->required()->type_name("PROJECT");
+  rotate->add_option("deployment", arguments.deployment, "one of its deployments; else all")->type_name("DEPLOYMENT");
+  rotate->add_flag("--immediately", arguments.immediately,
+                   "a password has leaked: end the old logins and their sessions at once");
+  rotate->add_flag("--json", arguments.json, "print JSON");
+}
+
+void add_removals(CLI::App& program, Arguments& arguments) {
+  auto* removals = program.add_subcommand("removals", "What is not declared any more, and what becomes of it");
+  removals->require_subcommand(1);
+  auto* list =
+      command(*removals, arguments, "list", "Print it, with what the next pass does and why", Command::removals);
+  auto* confirm =
+      command(*removals, arguments, "confirm", "They may go, whatever the brake says", Command::removals_confirm);
+  auto* keep = command(*removals, arguments, "keep", "They stay, until their project file says otherwise",
+                       Command::removals_keep);
+  confirm->add_flag("--now", arguments.now, "without a grace period");
+  list->add_flag("--json", arguments.json, "print JSON");
+  for (auto* sub : {list, confirm, keep}) add_config(sub, arguments);
+  for (auto* sub : {confirm, keep}) {
+    sub->add_option("project", arguments.project, "a project's name")->required()->type_name("PROJECT");
+    sub->add_option("deployment", arguments.deployment, "one of its deployments; else all")->type_name("DEPLOYMENT");
+  }
+}
+
 void add_commands(CLI::App& program, Arguments& arguments) {
   auto* serve = command(program, arguments, "serve", "Run the daemon", Command::serve);
   add_config(serve, arguments);
@@ -81,6 +111,8 @@ void add_commands(CLI::App& program, Arguments& arguments) {
   apply->add_option("--digest", arguments.digest, "approve the plan of this digest: refused when it is another by now")
       ->type_name("DIGEST");
 
+  add_rotate(program, arguments);
+  add_removals(program, arguments);
   add_history(program, arguments);
   add_adopt(program, arguments);
 
@@ -88,6 +120,7 @@ void add_commands(CLI::App& program, Arguments& arguments) {
       command(program, arguments, "credentials", "Print how an application connects", Command::credentials);
   add_config(credentials, arguments);
   add_selection(credentials, arguments, true);
+  credentials->add_flag("--read-only", arguments.read_only, "of the read-only login, where one is declared");
   credentials->add_option("--format", arguments.format, "uri, env or json")
       ->default_val("uri")
       ->check(CLI::IsMember({"uri", "env", "json"}));

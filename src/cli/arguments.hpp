@@ -19,6 +19,10 @@ enum class Command {
   apply,
   history,
   adopt,
+  rotate,
+  removals,
+  removals_confirm,
+  removals_keep,
   credentials,
   psql,
   validate,
@@ -50,6 +54,9 @@ struct Arguments {
   std::int64_t before = 0;      ///< history: older than this entry; 0: the newest
   int limit = 0;                ///< history: at most so many entries
   bool json = false;
+  bool read_only = false;              ///< credentials
+  bool immediately = false;            ///< rotate
+  bool now = false;                    ///< removals confirm
   bool once = false;                   ///< demo
   std::string directory = ".opi";      ///< demo
   std::string examples = {};           ///< demo

@@ -52,8 +52,8 @@ class Complaints {
 // A mirror for one command: the daemon may be using its own at the same time.
 class CommandMirror {
  public:
-  explicit CommandMirror(const app::Settings& settings)
-      : path_(fmt::format("{}.{}", app::mirror_directory(settings), ::getpid())) {}
+  CommandMirror(const app::Settings& settings, std::string_view repository)
+      : path_(fmt::format("{}.{}", app::mirror_directory(settings, repository), ::getpid())) {}
   CommandMirror(const CommandMirror&) = delete;
   CommandMirror& operator=(const CommandMirror&) = delete;
   ~CommandMirror() {
@@ -96,19 +96,34 @@ class Session {
  private:
   // False when a file is broken; each is said, and none stops another.
   Task<Result<bool>> read_files() {
-    const CommandMirror place(services_->settings());
-    auto settings = services_->mirror_settings(place.path());
-    if (!settings) {
+    if (services_->repositories().empty()) {
       co_return failure(Error(ErrorKind::invalid, "projects.repository.url is not set")
                             .with_remedy("name the repository of project files in the configuration"));
     }
-    git::Mirror mirror(std::move(*settings), services_->log().named("git"));
-    auto read = co_await app::read_projects(&mirror, &services_->projects(), services_->log(), in(read_deadline));
-    if (!read) co_return failure(std::move(read.error()).while_doing("the project files cannot be read"));
+    bool all_usable = true;
+    std::vector<std::string> unread;
+    for (const auto& repository : services_->repositories()) {
+      const CommandMirror place(services_->settings(), repository.name);
+      git::Mirror mirror(services_->mirror_settings(repository, place.path()), services_->log().named("git"));
+      auto read = co_await app::read_projects(repository, &mirror, &services_->projects(), {}, services_->log(),
+                                              in(read_deadline));
+      co_await mirror.close();
+      if (!read) co_return failure(std::move(read.error()).while_doing("the project files cannot be read"));
+      for (const auto& error : read->rejected) (*complain_)(error);
+      all_usable = all_usable && read->rejected.empty();
+      for (const auto& branch : read->branches) {
+        if (branch.commit.empty()) unread.push_back(app::file_name(repository, branch.branch, "*"));
+      }
+    }
+    // Of a branch that could not be read nothing may look as if it were declared nowhere. (When nothing at all is
+    // declared, the brake holds.)
+    if (!services_->projects().projects().empty()) {
+      for (auto& name : unread)
+        services_->projects().reject(name, "", "", Error(ErrorKind::not_found, name + ": the branch has no files"));
+    }
     auto errors = app::project_errors(services_->projects());
-    for (const auto& error : read->rejected) (*complain_)(error);
     for (const auto& error : errors) complain_->of_file(error);
-    co_return errors.empty() && read->rejected.empty();
+    co_return errors.empty() && all_usable;
   }
 
   app::Services* services_;

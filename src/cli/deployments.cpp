@@ -50,7 +50,8 @@ Task<int> apply(app::Services* services, Arguments arguments) {
 }
 
 Task<int> credentials(app::Services* services, Arguments arguments) {
-  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment);
+  const auto purpose = arguments.read_only ? provision::LoginPurpose::read_only : provision::LoginPurpose::application;
+  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment, purpose);
   if (!found) co_return complain(found.error());
   const SecretString text = arguments.format == "env"    ? found->env()
                             : arguments.format == "json" ? found->json()

@@ -6,6 +6,8 @@
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
 #include "cli/history.hpp"
+#include "cli/removals.hpp"
+#include "cli/rotate.hpp"
 #include "cli/schema.hpp"
 #include "cli/secrets.hpp"
 #include "cli/serve.hpp"
@@ -25,6 +27,10 @@ int run(const Arguments& arguments) {
     case Command::apply: return opi::cli::run_apply(arguments, environment);
     case Command::adopt: return opi::cli::run_adopt(arguments, environment);
     case Command::history: return opi::cli::run_history(arguments, environment);
+    case Command::rotate: return opi::cli::run_rotate(arguments, environment);
+    case Command::removals:
+    case Command::removals_confirm:
+    case Command::removals_keep: return opi::cli::run_removals(arguments, environment);
     case Command::credentials: return opi::cli::run_credentials(arguments, environment);
     case Command::psql: return opi::cli::run_psql_command(arguments, environment);
     case Command::validate:

@@ -28,7 +28,9 @@ std::string_view colour_of(DeploymentOutcome outcome) {
     case DeploymentOutcome::changed: return "\x1b[32m";
     case DeploymentOutcome::failed:
     case DeploymentOutcome::refused: return "\x1b[31m";
-    case DeploymentOutcome::waiting: return "\x1b[33m";
+    case DeploymentOutcome::waiting:
+    case DeploymentOutcome::disabled:
+    case DeploymentOutcome::removed: return "\x1b[33m";
     case DeploymentOutcome::unchanged:
     case DeploymentOutcome::kept: return "\x1b[2m";
   }

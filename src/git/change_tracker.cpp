@@ -28,6 +28,7 @@ ChangeKind ChangeTracker::kind_of(const FileBlob& file) const {
 
 /// What waits, waits with one content: a new one is offered at once.
 void ChangeTracker::forget_what_moved(const Snapshot& snapshot) {
+  if (waiting_.empty()) return;
   std::map<std::string, const std::string*> blobs;
   for (const auto& file : snapshot.files) blobs.emplace(file.path, &file.blob);
   for (const auto& file : snapshot.rejected) blobs.emplace(file.path, &file.blob);
@@ -100,6 +101,15 @@ std::optional<SteadyTime> ChangeTracker::next_offer() const {
   for (const auto& [path, waiting] : waiting_)
     if (waiting.backoff && (!first || waiting.not_before < *first)) first = waiting.not_before;
   return first;
+}
+
+std::vector<std::string> ChangeTracker::in_force() const {
+  std::vector<std::string> blobs;
+  for (const auto& [path, waiting] : waiting_) {
+    const auto acted = acted_on_.find(path);
+    if (acted != acted_on_.end() && acted->second != waiting.blob) blobs.push_back(acted->second);
+  }
+  return blobs;
 }
 
 std::vector<WaitingFile> ChangeTracker::waiting() const {

@@ -10,8 +10,9 @@
 
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
-#include "git/mirror.hpp"
-#include "git/monitor.hpp"
+#include "git/changes.hpp"
+#include "git/monitor_status.hpp"
+#include "git/snapshot.hpp"
 
 namespace opi::git {
 
@@ -22,7 +23,7 @@ struct Wanted {
   std::vector<RejectedFile> rejected;  ///< not told before with this content
 };
 
-/// The state of the monitor per path and object id. Not synchronised: the monitor's executor.
+/// The state of the monitor per path and object id, of one branch. Not synchronised: the monitor's executor.
 class ChangeTracker {
  public:
   ChangeTracker(BackoffLimits failed_file, std::uint64_t seed) : limits_(failed_file), seed_(seed) {}
@@ -43,6 +44,9 @@ class ChangeTracker {
   /// When the first waiting file may be offered again.
   std::optional<SteadyTime> next_offer() const;
   std::vector<WaitingFile> waiting() const;
+  /// The blobs in force of files whose newer version waits or is rejected.
+  std::vector<std::string> in_force() const;
+  bool anything_waits() const noexcept { return !waiting_.empty(); }
 
  private:
   struct Waiting {

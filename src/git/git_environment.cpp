@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "git/file_url.hpp"
+#include "git/object_reader.hpp"
 
 namespace opi::git {
 
@@ -101,6 +102,18 @@ Result<Remote> parse_remote(const std::string& url) {
   return Remote{.url = url, .scheme = std::move(scheme)};
 }
 
+Result<> check_proxy(const std::string& proxy) {
+  if (proxy.empty()) return {};
+  const auto mark = proxy.find("://");
+  const bool known = proxy.starts_with("http://") || proxy.starts_with("https://") || proxy.starts_with("socks5h://");
+  if (!known || has_control(proxy) || proxy.size() > 2'048 || proxy.size() == mark + 3)
+    return failure(Error(ErrorKind::invalid, "the proxy is not one").with_remedy("write one like http://proxy:3128"));
+  if (proxy.contains('@'))
+    return failure(Error(ErrorKind::invalid, "the URL of the proxy holds credentials")
+                       .with_remedy("let the proxy admit this machine without"));
+  return {};
+}
+
 Result<> check_branch(const std::string& branch) {
   const bool bad = branch.empty() || branch.size() > 255 || branch.front() == '-' || branch.front() == '/' ||
                    branch.front() == '.' || branch.back() == '/' || branch.back() == '.' || branch.contains("..") ||
@@ -113,12 +126,16 @@ Result<> check_branch(const std::string& branch) {
 
 std::string configuration_text(const MirrorSettings& settings, const Remote& remote,
                                const std::filesystem::path& repository) {
-  std::string text = "# Written by opi at every start.\n[core]\n\thooksPath = /dev/null\n";
-  if (settings.ssh) text += fmt::format("\tsshCommand = {}\n", config_value(ssh_command(*settings.ssh)));
+  // Large files go to disk as they come; none of them is held in memory.
+  std::string text = "# Written by opi at every start.\n[core]\n\thooksPath = /dev/null\n\tbigFileThreshold = 1m\n";
+  if (remote.scheme == "ssh")
+    text += fmt::format("\tsshCommand = {}\n", config_value(ssh_command(settings.ssh.value_or(SshCredentials{}))));
   text +=
       "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[fetch]\n\tfsckObjects = false\n[advice]\n\tdetachedHead = "
       "false\n";
   text += fmt::format("[http]\n\tlowSpeedLimit = 1000\n\tlowSpeedTime = {}\n", settings.low_speed_time.count());
+  // git would send our credentials to wherever the server points.
+  if (settings.http) text += "\tfollowRedirects = false\n";
   if (!settings.ca_file.empty()) text += fmt::format("\tsslCAInfo = {}\n", config_value(settings.ca_file));
   if (!settings.proxy.empty()) text += fmt::format("\tproxy = {}\n", config_value(settings.proxy));
   text += fmt::format("[safe]\n\tdirectory = {}\n", config_value(repository.string()));
@@ -130,11 +147,15 @@ std::string configuration_text(const MirrorSettings& settings, const Remote& rem
   return text;
 }
 
-std::vector<std::string> environment_of(const MirrorSettings& settings, const Remote& remote) {
+std::string path_entry() {
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets the environment after start
+  return fmt::format("PATH={}", path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+}
+
+std::vector<std::string> environment_of(const MirrorSettings& settings, const Remote& remote) {
   const std::string home = (settings.directory / "home").string();
   return {
-      fmt::format("PATH={}", path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"),
+      path_entry(),
       "HOME=" + home,
       "XDG_CONFIG_HOME=" + home,
       "LC_ALL=C",
@@ -147,6 +168,8 @@ std::vector<std::string> environment_of(const MirrorSettings& settings, const Re
       "SSH_ASKPASS_REQUIRE=never",
       "GIT_SSH_VARIANT=ssh",
       "GIT_OPTIONAL_LOCKS=0",
+      // A repository that our directory happens to stand in has no say.
+      "GIT_CEILING_DIRECTORIES=" + settings.directory.parent_path().string(),
       "GIT_ALLOW_PROTOCOL=" + remote.scheme,
   };
 }
@@ -198,6 +221,10 @@ constexpr std::array sayings{
     Saying{"access denied", ErrorKind::denied},
     Saying{"returned error: 403", ErrorKind::denied},
     Saying{"SSL certificate problem", ErrorKind::denied},
+    Saying{"server certificate verification failed", ErrorKind::denied},
+    Saying{"unable to update url base from redirection", ErrorKind::invalid},
+    Saying{"returned error: 30", ErrorKind::invalid},
+    Saying{"returned error: 404", ErrorKind::not_found},
     Saying{"does not appear to be a git repository", ErrorKind::not_found},
     Saying{"Repository not found", ErrorKind::not_found},
     Saying{"does not exist", ErrorKind::not_found},
@@ -224,6 +251,7 @@ std::string_view telling_line(std::string_view text) {
 }  // namespace
 
 bool looks_damaged(const Error& error) noexcept {
+  if (error.code == damaged_code) return true;
   static constexpr std::array<std::string_view, 9> signs{"not a git repository",
                                                          "bad object",
                                                          "object file",

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "git/mirror.hpp"
+#include "git/mirror_settings.hpp"
 
 namespace opi::git {
 
@@ -19,6 +19,8 @@ struct Remote {
 
 /// Errors: invalid (no known transport, a password in the URL, something git could take for an option).
 Result<Remote> parse_remote(const std::string& url);
+/// The URL of an HTTP proxy; "" is none. Errors: invalid (a password in it, or something git could misread).
+Result<> check_proxy(const std::string& proxy);
 /// A branch name that is safe in a refspec. Errors: invalid.
 Result<> check_branch(const std::string& branch);
 
@@ -26,6 +28,8 @@ Result<> check_branch(const std::string& branch);
 /// directories (the mirror, and the source when it is a local path), known certificates, proxy.
 std::string configuration_text(const MirrorSettings& settings, const Remote& remote,
                                const std::filesystem::path& repository);
+/// PATH as we were given it, as an environment entry.
+std::string path_entry();
 /// The environment of a child, without what logs in.
 std::vector<std::string> environment_of(const MirrorSettings& settings, const Remote& remote);
 /// What logs in over http, as environment entries; empty for other transports. Errors: what the password provider says.

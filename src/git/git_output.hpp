@@ -1,31 +1,21 @@
 #pragma once
 /// @file
-/// What git prints, as values. Pure functions; everything they read is foreign input.
+/// What `git ls-remote` prints, as values. Pure functions; everything they read is foreign input.
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
-#include "git/mirror.hpp"
+#include "git/snapshot.hpp"
 
 namespace opi::git {
 
 /// 40 or 64 hexadecimal digits, lower case.
 bool is_object_id(std::string_view text) noexcept;
 
-/// The answer of `git ls-remote -- URL REF`: lines of "id TAB ref". Errors: internal (anything else).
-Result<Head> parse_remote_head(std::string_view output, std::string_view ref);
-
-/// One line of `git log --format=%H%x00%ct%x00%an <%ae>` as a Snapshot without files. Errors: internal.
-Result<Snapshot> parse_commit(std::string_view line);
-
-/// `git ls-tree -r -l -z`: entries "mode type id size TAB path NUL". Sorts what matches into `into.files` and
-/// `into.rejected`. Errors: exhausted (more matching files than the limit), internal.
-Result<> parse_tree(std::string_view output, const MirrorSettings& settings, Snapshot& into);
-
-/// `git cat-file --batch`: for each object "id type size LF content LF". Errors: not_found (an object is missing),
-/// internal.
-Result<std::vector<std::string>> parse_batch(std::string_view output, const std::vector<FileBlob>& files);
+/// The answer of `git ls-remote -- URL refs/heads/BRANCH…`: lines of "id TAB ref". Other refs are passed over. Errors:
+/// internal (anything else).
+Result<Heads> parse_remote_heads(std::string_view output, const std::vector<std::string>& branches);
 
 }  // namespace opi::git

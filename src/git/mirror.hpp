@@ -1,12 +1,10 @@
 #pragma once
 /// @file
-/// A bare, shallow mirror of one branch of one repository, kept by the `git` program as a bounded child process.
+/// A bare, shallow mirror of some branches of one repository, kept by the `git` program as a bounded child process.
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <memory>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,92 +13,22 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
-#include "base/secret_string.hpp"
+#include "git/git_objects.hpp"
+#include "git/mirror_settings.hpp"
+#include "git/object_reader.hpp"
+#include "git/snapshot.hpp"
 
 namespace opi::git {
-
-/// User and password (or token) for http and https.
-struct HttpCredentials {
-  std::string username;
-  /// Asked before each command, so that a rotated secret is picked up; must not block. Its failure fails the command.
-  std::function<Result<SecretString>()> password;
-};
-
-/// Key and known hosts for ssh; host keys are always checked.
-struct SshCredentials {
-  std::string key_file;
-  std::string known_hosts_file;
-};
-
-/// Bounds on what a repository may make us hold.
-struct MirrorLimits {
-  std::size_t file_bytes_max = 1U << 20U;   ///< a larger file is rejected by itself, the others go on
-  std::size_t files_max = 10'000;           ///< more files that match: the snapshot fails as exhausted
-  std::size_t tree_bytes_max = 64U << 20U;  ///< of the listing of the tree
-};
-
-/// What is mirrored, where to, and how.
-struct MirrorSettings {
-  std::string name = "projects";  ///< for logs and messages
-  /// https://, http://, ssh://, user@host:path, git://, file:// or an absolute path. A password in it is refused.
-  std::string url;
-  std::string branch = "main";
-  std::filesystem::path directory;  ///< ours alone: the mirror, a HOME, a git configuration; made when missing (0700)
-  std::vector<std::string> patterns = {"projects/*.yaml", "projects/*.yml"};
-  std::optional<HttpCredentials> http = {};
-  std::optional<SshCredentials> ssh = {};
-  std::string ca_file = {};  ///< for https; empty: the system's
-  std::string proxy = {};    ///< for http and https; empty: none
-  MirrorLimits limits = {};
-  std::chrono::seconds low_speed_time{20};    ///< http: a transfer slower than 1 kB/s for so long ends
-  std::uint64_t pack_after = 64;              ///< fetches, after which what is unreachable is pruned
-  std::chrono::milliseconds kill_grace{300};  ///< between SIGTERM and SIGKILL to the child's group
-};
-
-/// Where the branch stands.
-struct Head {
-  /// Empty: the repository is empty or has no such branch.
-  std::optional<std::string> commit;
-};
-
-/// One file that matches, as the tree names it.
-struct FileBlob {
-  std::string path;
-  std::string blob;  ///< object id, the address of its content
-  std::size_t size = 0;
-
-  friend bool operator==(const FileBlob&, const FileBlob&) = default;
-};
-
-/// One entry that matches and cannot be used: a symbolic link, a submodule, a file over its limit.
-struct RejectedFile {
-  std::string path;
-  std::string blob;
-  Error error;
-};
-
-/// The branch at one moment.
-struct Snapshot {
-  /// The repository is empty or has no such branch. Not the same as a commit without matching files.
-  bool empty = false;
-  std::string commit = {};
-  std::string author = {};  ///< "Name <address>", control characters removed
-  WallTime committed = {};
-  std::vector<FileBlob> files = {};         ///< sorted by path
-  std::vector<RejectedFile> rejected = {};  ///< sorted by path
-};
 
 /// Children started since construction, by what they do.
 struct MirrorStatistics {
   std::uint64_t ls_remote = 0;
   std::uint64_t fetch = 0;
-  std::uint64_t local = 0;  ///< everything that contacts nobody
+  std::uint64_t local = 0;  ///< everything that contacts nobody; the object reader is none of them
 };
 
-/// Why a blob's content must not be used though the file is small enough: it is a Git LFS pointer, or not text (a NUL).
-std::optional<Error> unusable_content(std::string_view path, std::string_view content);
-
-/// Ownership: owns its directory. Threading: one executor's thread; one operation at a time.
+/// Ownership: owns its directory and its object reader; `close()` it before it goes. Threading: one executor's thread;
+/// one operation at a time.
 /// Cancellation: ends the child (its whole process group is gone when the operation returns); the mirror stays usable.
 /// Errors: invalid (settings), not_found (no repository there, no git program), denied (credentials, host key),
 /// unavailable, timed_out, cancelled, exhausted (limits, disk), internal. Messages hold no secret.
@@ -112,14 +40,29 @@ class Mirror {
   Mirror(const Mirror&) = delete;
   Mirror& operator=(const Mirror&) = delete;
 
-  /// Asks the remote once, with one `git ls-remote`.
-  Task<Result<Head>> remote_head(SteadyTime deadline);
-  /// Fetches the branch with depth 1 and lists its matching files. History that was rewritten needs no special care; a
-  /// mirror that is found damaged is thrown away and made anew, once.
-  Task<Result<Snapshot>> fetch(SteadyTime deadline);
-  /// The contents of `files`, in order, with one `git cat-file --batch`; no network. The caller bounds the sum of
-  /// sizes.
-  Task<Result<std::vector<std::string>>> read_blobs(std::vector<FileBlob> files, SteadyTime deadline);
+  /// Asks the remote once for all branches, with one `git ls-remote`.
+  Task<Result<Heads>> remote_heads(SteadyTime deadline);
+  /// Fetches `branches` (of the settings) with depth 1 and lists their matching files, in this order; a missing branch
+  /// is an empty snapshot. With verification a head that does not satisfy is named in `refused`, and the snapshot is of
+  /// the one that was accepted last. History that was rewritten needs no special care; a mirror that is found damaged
+  /// is thrown away and made anew, once.
+  Task<Result<std::vector<Snapshot>>> fetch(std::vector<std::string> branches, SteadyTime deadline);
+
+  /// `files` with their sizes. No network. Errors: not_found (a blob is not in the mirror).
+  Task<Result<std::vector<FileBlob>>> measure(std::vector<FileBlob> files, SteadyTime deadline);
+  /// The contents of `files` (measured), in order; for one that cannot be used (too large, an LFS pointer, no text) the
+  /// error that says why. No network. The caller bounds the sum of sizes.
+  Task<Result<std::vector<Result<std::string>>>> read(std::vector<FileBlob> files, SteadyTime deadline);
+  /// Blobs that are not thrown away though no head has them any more: what is still in force of files that broke.
+  void keep(std::vector<std::string> blobs) { kept_ = std::move(blobs); }
+  /// Packs and prunes when enough was fetched since the last time (`pack_after`): everything that no head has and that
+  /// is not kept. Call it when what is to be kept is known. A failure is logged only.
+  Task<> tidy_when_due(SteadyTime deadline);
+  /// Of `blobs`, those that the mirror holds.
+  Task<Result<std::vector<std::string>>> held(std::vector<std::string> blobs, SteadyTime deadline);
+
+  /// Ends the object reader. The mirror stays usable.
+  Task<> close();
 
   const MirrorSettings& settings() const noexcept { return settings_; }
   MirrorStatistics statistics() const noexcept { return statistics_; }
@@ -127,19 +70,31 @@ class Mirror {
  private:
   struct Run;
   Task<Result<>> prepare(SteadyTime deadline);
-  Task<Result<Snapshot>> fetch_once(SteadyTime deadline);
-  Task<Result<Snapshot>> list(SteadyTime deadline);
+  Task<Result<>> make_repository(SteadyTime deadline);
+  Task<Result<std::vector<Snapshot>>> fetch_once(std::vector<std::string> branches, SteadyTime deadline);
+  Task<Result<>> fetch_refs(std::vector<std::string> branches, bool deep, SteadyTime deadline);
+  Task<Result<std::map<std::string, std::string>>> read_refs(SteadyTime deadline);
+  Task<Result<Snapshot>> list(std::string branch, std::string commit, SteadyTime deadline);
+  Task<Result<>> walk(Snapshot* into, std::string tree, SteadyTime deadline);
+  Task<Result<Snapshot>> verified(std::string branch, std::string head, std::string accepted, SteadyTime deadline);
+  Task<Result<std::optional<Error>>> refusal(std::string head, std::string accepted, SteadyTime deadline);
   Task<Result<std::string>> git(Run run, SteadyTime deadline);
-  Task<> tidy_up(SteadyTime deadline);
-  void discard(const Error& reason);
+  Task<Result<>> protect_kept(SteadyTime deadline);
+  Task<> discard(Error reason);
+  Task<Result<std::vector<std::string>>> contents(std::vector<std::string> ids, std::size_t bytes, SteadyTime deadline);
   void forget_stale_locks() const noexcept;
+  aio::ChildSettings reader_settings() const;
 
   MirrorSettings settings_;
   Logger log_;
   std::string remote_;  ///< the URL as git is given it
   std::string scheme_;
   std::filesystem::path repository_;
+  ObjectReader reader_;
   MirrorStatistics statistics_;
+  std::size_t id_length_ = 40;  ///< of the remote's object ids: 40 for SHA-1, 64 for SHA-256
+  std::vector<std::string> kept_;
+  std::uint64_t tidied_at_ = 0;  ///< fetches until then
   bool prepared_ = false;
 };
 

@@ -11,6 +11,7 @@ std::string_view to_string(MonitorState state) noexcept {
     case MonitorState::following: return "following";
     case MonitorState::empty: return "empty";
     case MonitorState::unreachable: return "unreachable";
+    case MonitorState::suspended: return "suspended";
     case MonitorState::stopped: return "stopped";
   }
   return "stopped";

@@ -18,8 +18,9 @@ enum class MonitorState {
   created,      ///< not started
   starting,     ///< no check has ended yet
   following,    ///< the last check succeeded
-  empty,        ///< the repository is empty or has no such branch
+  empty,        ///< the repository has none of the branches
   unreachable,  ///< the last check failed; what was good stays
+  suspended,    ///< somebody said so; nothing is asked and nothing is acted on
   stopped,
 };
 std::string_view to_string(MonitorState state) noexcept;
@@ -32,20 +33,35 @@ struct WaitingFile {
   std::string error = {};           ///< why it is rejected
   std::string seen_at_commit = {};  ///< the head at which it was first seen so
   std::string seen_author = {};
+  std::string branch = {};
+};
+
+/// One followed branch.
+struct BranchStatus {
+  std::string branch;
+  std::string head = {};  ///< commit whose files are in force or being acted on; "" while there is none
+  std::string author = {};
+  std::size_t files = 0;                      ///< matching files of it
+  std::optional<WallTime> behind_since = {};  ///< since when something of it waits to be acted on: the lag
+  std::optional<WallTime> last_acted = {};    ///< when a change was last acted on
+  std::string refused_commit = {};            ///< the branch has moved there, and its signature does not satisfy
+  std::string refused_author = {};
+  std::string refused_reason = {};
 };
 
 /// A copy of everything at one moment.
 struct MonitorStatus {
   std::string name;
   MonitorState state = MonitorState::created;
-  std::optional<WallTime> last_check;    ///< when the last check ended
-  std::optional<WallTime> last_success;  ///< when the head was last read and everything of it was offered
-  std::optional<WallTime> next_check;
-  std::string last_head;              ///< commit that was last listed
-  std::uint32_t errors_in_a_row = 0;  ///< failed checks
-  std::string last_error;             ///< of the last failed check; empty after a success
+  std::optional<WallTime> last_check;    ///< when the last question for the heads was answered, or failed
+  std::optional<WallTime> last_success;  ///< when the heads were last read and everything of them was offered
+  std::optional<WallTime> next_check;    ///< none while suspended
+  std::string last_head;                 ///< of the first branch: the commit that was last listed
+  std::uint32_t errors_in_a_row = 0;     ///< failed checks
+  std::string last_error;                ///< of the last failed check; empty after a success
   std::optional<WallTime> failing_since;
-  std::size_t files = 0;  ///< matching files at last_head
+  std::size_t files = 0;  ///< matching files of all branches
+  std::vector<BranchStatus> branches;
   std::vector<WaitingFile> waiting;
   std::uint64_t checks = 0;
   std::uint64_t checks_failed = 0;  ///< of these

@@ -5,6 +5,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -42,6 +43,22 @@ class Families {
   void counter(const std::string& name, const char* help, std::uint64_t value, Labels labels = {}) {
     counter(name, help, static_cast<double>(value), std::move(labels));
   }
+  /// Durations in seconds; the buckets are those of the histogram.
+  void histogram(const std::string& name, const char* help, const pg::DurationHistogram& durations, Labels labels) {
+    ClientMetric sample;
+    sample.label = std::move(labels);
+    sample.histogram.sample_count = durations.count();
+    sample.histogram.sample_sum = seconds_of(durations.sum());
+    std::uint64_t cumulated = 0;
+    for (std::size_t index = 0; index < durations.size; ++index) {
+      cumulated += durations.counts()[index];
+      const bool last = index + 1 == durations.size;
+      const double bound =
+          last ? std::numeric_limits<double>::infinity() : seconds_of(pg::DurationHistogram::upper_bound(index));
+      sample.histogram.bucket.push_back({.cumulative_count = cumulated, .upper_bound = bound});
+    }
+    family(name, help, MetricType::Histogram).metric.push_back(std::move(sample));
+  }
   std::vector<MetricFamily> take() { return std::move(families_); }
 
  private:
@@ -69,6 +86,35 @@ void add_pool_sizes(Families& families, const pg::PoolStats& pool) {
   families.gauge("opi_pool_max_connections", "Connections that the pool never exceeds.", pool.max, label);
   families.gauge("opi_pool_waiting", "Acquires that wait for a connection.", pool.waiting, label);
   families.gauge("opi_pool_available", "1 while the pool's server can be reached.", pool.available ? 1 : 0, label);
+  families.gauge("opi_pool_paused", "1 while nothing is lent because the pool is paused.", pool.paused ? 1 : 0, label);
+  for (const pg::PoolHost& host : pool.hosts) {
+    const Labels of_host{{"pool", pool.name}, {"host", host.host}};
+    families.gauge("opi_pool_host_connections", "Connections of a pool by host.", host.connections, of_host);
+    families.gauge("opi_pool_host_available", "1 unless the last dial to the host failed for the host's sake.",
+                   host.available ? 1 : 0, of_host);
+    families.gauge("opi_pool_host_primary", "1 when the host was last seen as a primary, 0 as a standby, -1: not seen.",
+                   host.role == pg::HostRole::primary   ? 1
+                   : host.role == pg::HostRole::standby ? 0
+                                                        : -1,
+                   of_host);
+  }
+}
+
+/// Where the time goes.
+void add_pool_times(Families& families, const pg::PoolStats& pool) {
+  const auto waited = [&](const char* phase, const pg::DurationHistogram& durations) {
+    families.histogram("opi_pool_wait_seconds",
+                       "Waiting for a connection, by what ended it: one that came back, a dial, a reset.", durations,
+                       {{"pool", pool.name}, {"phase", phase}});
+  };
+  waited("queue", pool.waited_queue);
+  waited("dial", pool.waited_dial);
+  waited("reset", pool.waited_reset);
+  const Labels label{{"pool", pool.name}};
+  families.histogram("opi_pool_ping_seconds", "Checks of idle connections before they were lent.", pool.pings, label);
+  families.histogram("opi_pool_dial_seconds", "Successful dials.", pool.dialed, label);
+  families.histogram("opi_pool_use_seconds", "How long connections were lent; one lease in 64 is timed.", pool.used_for,
+                     label);
 }
 
 void add_pool_counters(Families& families, const pg::PoolStats& pool) {
@@ -83,6 +129,7 @@ void add_pool_counters(Families& families, const pg::PoolStats& pool) {
   failed("queue_full", pool.refused_full);
   failed("cancelled", pool.cancelled);
   failed("unavailable", pool.failed_unavailable);
+  failed("deadlocked", pool.deadlocked);
   families.counter("opi_pool_dials_total", "Connections that were tried to open.", pool.dials, label);
   families.counter("opi_pool_dials_failed_total", "Of these, without success.", pool.dials_failed, label);
   const auto closed = [&](const char* reason, std::uint64_t count) {
@@ -92,6 +139,13 @@ void add_pool_counters(Families& families, const pg::PoolStats& pool) {
   closed("lifetime", pool.closed_lifetime);
   closed("idle", pool.closed_idle);
   closed("broken", pool.closed_broken);
+  closed("uses", pool.closed_uses);
+  closed("recycled", pool.closed_recycled);
+  closed("surplus", pool.closed_surplus);
+  closed("fenced", pool.closed_fenced);
+  families.counter("opi_pool_fenced_total", "Times that a server was found in a role which will not do.", pool.fenced,
+                   label);
+  families.counter("opi_pool_detached_total", "Connections that left the pool.", pool.detached, label);
   families.counter("opi_pool_resets_total", "Sessions that were reset on return.", pool.resets, label);
   families.counter("opi_pool_leaks_total", "Connections that were held too long.", pool.leaks, label);
   families.counter("opi_pool_waited_seconds_total", "Time spent in waiting for connections.",
@@ -111,6 +165,41 @@ void add_git(Families& families, const GitStatus& git) {
     families.gauge("opi_git_last_success_timestamp_seconds", "When the head was last seen.",
                    seconds_of(*git.last_success));
   }
+}
+
+void add_repository(Families& families, const RepositoryStatus& repository, WallTime now) {
+  const Labels label{{"repository", repository.name}};
+  families.gauge("opi_git_repository_state", "1 for the state that a repository is in.", 1,
+                 {{"repository", repository.name}, {"state", repository.state}});
+  families.counter("opi_git_repository_checks_total", "Questions for a repository's heads.", repository.checks, label);
+  families.counter("opi_git_repository_checks_failed_total", "Of these, without success.", repository.checks_failed,
+                   label);
+  families.counter("opi_git_repository_fetches_total", "Fetches of what had moved.", repository.fetches, label);
+  families.gauge("opi_git_repository_files_waiting", "Files that wait to be acted on, or cannot be used.",
+                 static_cast<double>(repository.waiting), label);
+  if (repository.last_success) {
+    families.gauge("opi_git_repository_last_success_timestamp_seconds", "When the heads were last read.",
+                   seconds_of(*repository.last_success), label);
+  }
+  for (const auto& branch : repository.branches) {
+    const Labels both{{"repository", repository.name}, {"branch", branch.branch}};
+    families.gauge("opi_git_branch_lag_seconds", "For how long something of the branch has waited to be acted on.",
+                   branch.behind_since ? seconds_of(now - *branch.behind_since) : 0, both);
+    families.gauge("opi_git_branch_refused", "1 while the branch stands at a commit whose signature does not satisfy.",
+                   branch.refused_commit.empty() ? 0 : 1, both);
+    families.gauge("opi_git_branch_files", "Project files of the branch.", static_cast<double>(branch.files), both);
+  }
+}
+
+void add_webhooks(Families& families, const WebhookStatus& webhooks) {
+  const auto count = [&](const char* outcome, std::uint64_t number) {
+    families.counter("opi_git_webhooks_total", "Webhooks that came in, by what became of them.", number,
+                     {{"outcome", outcome}});
+  };
+  count("woken", webhooks.woken);
+  count("ignored", webhooks.ignored);
+  count("refused", webhooks.refused);
+  count("invalid", webhooks.invalid);
 }
 
 void add_provision(Families& families, const StatusSnapshot& status) {
@@ -186,7 +275,11 @@ class Snapshot final : public prometheus::Collectable {
     }
     for (const auto& pool : status.pools) add_pool_sizes(families, pool);
     for (const auto& pool : status.pools) add_pool_counters(families, pool);
+    for (const auto& pool : status.pools) add_pool_times(families, pool);
     add_git(families, status.git);
+    const auto now = std::chrono::system_clock::now();
+    for (const auto& repository : status.repositories) add_repository(families, repository, now);
+    if (status.git.enabled) add_webhooks(families, status.webhooks);
     add_provision(families, status);
     add_server(families, input_.server);
     add_process(families, input_.process);

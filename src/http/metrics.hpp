@@ -19,7 +19,8 @@ struct MetricsInput {
 };
 
 /// Prometheus' text exposition format 0.0.4. Names begin with opi_, or process_ where Prometheus' own conventions name
-/// them. No label takes a value that a tenant could make grow without bound: pools, phases and states only. Pure.
+/// them. No label takes a value that a tenant could make grow without bound: pools, their hosts, phases and states
+/// only. Pure.
 std::string metrics_text(const MetricsInput& input);
 
 /// GET /metrics. `source` and `server` (may be null until the server exists) are read on the server's executor and

@@ -34,6 +34,42 @@ struct GitStatus {
   std::string last_error = {};  ///< "" once a poll succeeds again
 };
 
+/// One followed branch of a repository.
+struct BranchStatus {
+  std::string branch;
+  std::string head = {};  ///< commit in force
+  std::string author = {};
+  std::uint64_t files = 0;
+  std::optional<WallTime> behind_since = {};  ///< since when something of the head waits to be acted on
+  std::optional<WallTime> last_acted = {};
+  std::string refused_commit = {};  ///< the branch has moved there, and its signature does not satisfy
+  std::string refused_author = {};
+  std::string refused_reason = {};
+};
+
+/// One repository of project files.
+struct RepositoryStatus {
+  std::string name;
+  std::string url = {};    ///< without credentials
+  std::string state = {};  ///< "following", "empty", "unreachable", "suspended" …
+  std::optional<WallTime> last_check = {};
+  std::optional<WallTime> last_success = {};
+  std::optional<WallTime> next_check = {};
+  std::optional<WallTime> failing_since = {};
+  std::uint32_t errors_in_a_row = 0;
+  std::string last_error = {};
+  std::uint64_t checks = 0;
+  std::uint64_t checks_failed = 0;
+  std::uint64_t fetches = 0;
+  std::uint64_t waiting = 0;  ///< files that were not acted on yet, or cannot be used
+  std::vector<BranchStatus> branches = {};
+};
+
+/// Webhooks that came in.
+struct WebhookStatus {
+  std::uint64_t woken = 0, ignored = 0, refused = 0, invalid = 0;
+};
+
 /// One deployment of this cluster.
 struct DeploymentStatus {
   std::string project;
@@ -49,7 +85,10 @@ struct DeploymentStatus {
 struct ProjectStatus {
   std::string name;
   std::string file;
-  std::string error = {};  ///< why the file is not acted on
+  std::string error = {};   ///< why the file is not acted on
+  std::string commit = {};  ///< with an error: the head at which that version was first seen
+  std::string author = {};  ///< of that head
+  bool suspended = false;
 };
 
 /// What provisioning did since the start.
@@ -72,7 +111,9 @@ struct StatusSnapshot {
   WallTime booted{};
   aio::LifespanStatus lifespan;
   std::vector<pg::PoolStats> pools;
-  GitStatus git;
+  GitStatus git;  ///< of the first repository
+  std::vector<RepositoryStatus> repositories = {};
+  WebhookStatus webhooks = {};
   ProvisionCounters provision;
   std::vector<ProjectStatus> projects;
   std::vector<DeploymentStatus> deployments;

@@ -39,6 +39,19 @@ boost::json::object git_json(const GitStatus& git) {
   return object;
 }
 
+boost::json::object branch_json(const BranchStatus& branch) {
+  boost::json::object object{{"branch", branch.branch}, {"files", branch.files}};
+  add_unless_empty(object, "head", branch.head);
+  add_unless_empty(object, "author", branch.author);
+  add_unless_empty(object, "behind_since", branch.behind_since);
+  add_unless_empty(object, "last_acted", branch.last_acted);
+  if (!branch.refused_commit.empty()) {
+    object["refused"] = {
+        {"commit", branch.refused_commit}, {"author", branch.refused_author}, {"reason", branch.refused_reason}};
+  }
+  return object;
+}
+
 boost::json::object provision_json(const ProvisionCounters& counters) {
   const auto last_pass = std::chrono::duration_cast<std::chrono::milliseconds>(counters.last_pass);
   boost::json::object object{{"passes", counters.passes},
@@ -71,6 +84,9 @@ boost::json::array projects_json(const StatusSnapshot& status) {
   for (const auto& project : status.projects) {
     boost::json::object object{{"name", project.name}, {"file", project.file}};
     add_unless_empty(object, "error", project.error);
+    add_unless_empty(object, "commit", project.commit);
+    add_unless_empty(object, "author", project.author);
+    if (project.suspended) object["suspended"] = true;
     const auto found = deployments.find(project.name);
     object["deployments"] = found == deployments.end() ? boost::json::array{} : std::move(found->second);
     if (found != deployments.end()) deployments.erase(found);
@@ -96,6 +112,28 @@ std::string timestamp(WallTime time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
+boost::json::array repositories_json(const std::vector<RepositoryStatus>& repositories) {
+  boost::json::array list;
+  for (const auto& repository : repositories) {
+    boost::json::object object{{"name", repository.name}, {"url", repository.url}, {"state", repository.state}};
+    add_unless_empty(object, "last_check", repository.last_check);
+    add_unless_empty(object, "last_success", repository.last_success);
+    add_unless_empty(object, "next_check", repository.next_check);
+    add_unless_empty(object, "failing_since", repository.failing_since);
+    add_unless_empty(object, "error", repository.last_error);
+    object["errors_in_a_row"] = repository.errors_in_a_row;
+    object["checks"] = repository.checks;
+    object["checks_failed"] = repository.checks_failed;
+    object["fetches"] = repository.fetches;
+    object["waiting"] = repository.waiting;
+    boost::json::array branches;
+    for (const auto& branch : repository.branches) branches.push_back(branch_json(branch));
+    object["branches"] = std::move(branches);
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
 boost::json::object status_json(const StatusSnapshot& status) {
   return {{"version", status.build.version},
           {"commit", status.build.commit},
@@ -106,6 +144,11 @@ boost::json::object status_json(const StatusSnapshot& status) {
           {"phases", phases_json(status.lifespan.phases)},
           {"pools", pools_json(status.pools)},
           {"git", git_json(status.git)},
+          {"repositories", repositories_json(status.repositories)},
+          {"webhooks", boost::json::object{{"woken", status.webhooks.woken},
+                                           {"ignored", status.webhooks.ignored},
+                                           {"refused", status.webhooks.refused},
+                                           {"invalid", status.webhooks.invalid}}},
           {"provision", provision_json(status.provision)},
           {"projects", projects_json(status)}};
 }

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <array>
+#include <optional>
 
 #include "aio/with_deadline.hpp"
 
@@ -35,15 +36,21 @@ bool send_blocking(void* request) {
 
 #endif
 
-/// On the blocking pool.
+/// On the blocking pool. Before version 17 nothing bounds libpq's call: it waits for the server to close the socket.
 struct SendBlocking {
   std::shared_ptr<void> request;
   bool operator()() const { return send_blocking(request.get()); }
 };
 
 Task<Result<>> send_on(aio::BlockingPool* blocking, std::shared_ptr<void> request) {
-  if (co_await blocking->run_abandonable(SendBlocking{std::move(request)})) co_return Result<>{};
-  co_return failure(ErrorKind::unavailable, "the server did not take a cancel request");
+  constexpr std::chrono::milliseconds turn{5};
+  for (;;) {
+    const std::optional<bool> sent = co_await blocking->try_unbounded(SendBlocking{request});
+    if (sent && *sent) co_return Result<>{};
+    if (sent) co_return failure(ErrorKind::unavailable, "the server did not take a cancel request");
+    // Others are being sent, or hang. Threads are left for dials, so this one waits for its turn.
+    if (!co_await aio::sleep_for(turn)) co_return failure(ErrorKind::cancelled, "a cancel request");
+  }
 }
 
 }  // namespace

@@ -22,18 +22,6 @@ Connection::Connection(Connection&&) noexcept = default;
 Connection& Connection::operator=(Connection&&) noexcept = default;
 Connection::~Connection() = default;
 
-Task<Result<Connection>> Connection::connect(asio::any_io_executor executor, const ServerSettings& server,
-                                             aio::BlockingPool& blocking, SteadyTime deadline) {
-  return connect_owning(std::move(executor), server, &blocking, deadline);
-}
-
-Task<Result<Connection>> Connection::connect_owning(asio::any_io_executor executor, ServerSettings server,
-                                                    aio::BlockingPool* blocking, SteadyTime deadline) {
-  auto dialed = co_await dial(executor, std::move(server), blocking, deadline);
-  if (!dialed) co_return failure(std::move(dialed.error()));
-  co_return Connection(std::make_shared<Session>(std::move(executor), std::move(*dialed), blocking));
-}
-
 Task<Result<ResultSet>> Connection::query(std::string sql, Params params, Format results) {
   if (!session_) return closed_result<ResultSet>();
   return session_->run(
@@ -114,6 +102,19 @@ void Connection::forget_statements() {
 
 void Connection::on_idle_event(std::shared_ptr<const std::function<void()>> handler) {
   session_->on_idle_event(std::move(handler));
+}
+
+bool Connection::take_write_refused() noexcept {
+  return session_ && session_->take_write_refused();
+}
+bool Connection::take_plan_was_stale() noexcept {
+  return session_ && session_->take_plan_was_stale();
+}
+HostRole Connection::reported_role() const noexcept {
+  return session_ && session_->open() ? session_->reported_role() : HostRole::unknown;
+}
+Task<Result<HostRole>> Connection::ask_role(SteadyTime deadline) {
+  return session_ ? session_->ask_role(deadline) : closed_result<HostRole>();
 }
 
 bool Connection::broken() const noexcept {

@@ -58,10 +58,17 @@ class Session;
 /// never parameters. After an error within the protocol (broken()) the connection is useless.
 class Connection {
  public:
-  /// Dials, authenticates and pins the session (see startup_pins). Blocking parts (name lookup, files) run on
-  /// `blocking`.
+  /// Dials, authenticates and pins the session (see startup_pins). Several hosts are tried in their order until one
+  /// lets us in and has the role that the target wants; each gets an equal share of the time that is left. An answer of
+  /// a server that denies us ends the search. Blocking parts (name lookup, files) run on `blocking`.
+  ///
+  /// Errors: timed_out, unavailable (also: a server of another role, with code 25006), denied (28P01, 28000), not_found
+  /// (3D000), exhausted (53300), invalid, cancelled.
   static Task<Result<Connection>> connect(asio::any_io_executor executor, const ServerSettings& server,
                                           aio::BlockingPool& blocking, SteadyTime deadline);
+  /// The same to one host of the server; its role is not looked at.
+  static Task<Result<Connection>> connect_host(asio::any_io_executor executor, const ServerSettings& server,
+                                               const HostPort& host, aio::BlockingPool& blocking, SteadyTime deadline);
 
   /// None: `broken()`, and every operation fails as closed.
   Connection() noexcept;
@@ -129,6 +136,16 @@ class Connection {
   /// Takes in what the server sent meanwhile, without waiting; false when the session is over.
   bool check_idle() noexcept;
 
+  /// Whether the server refused a write with 25006 since it was last asked: it is a standby, or the transaction was
+  /// one for reading. And whether a prepared statement was stale because its table had changed. For a pool, whose other
+  /// connections are concerned too.
+  bool take_write_refused() noexcept;
+  bool take_plan_was_stale() noexcept;
+  /// What the server says of itself without being asked (from version 14, as of its last answer), or unknown.
+  HostRole reported_role() const noexcept;
+  /// What it says when it is asked: a round trip, so it proves as well that the session is alive.
+  Task<Result<HostRole>> ask_role(SteadyTime deadline);
+
   bool broken() const noexcept;
   /// Broken because the server ended it or was lost, not because an operation was abandoned.
   bool ended_by_server() const noexcept;
@@ -153,6 +170,8 @@ class Connection {
   explicit Connection(std::shared_ptr<Session> session) noexcept;
   static Task<Result<Connection>> connect_owning(asio::any_io_executor executor, ServerSettings server,
                                                  aio::BlockingPool* blocking, SteadyTime deadline);
+  static Task<Result<Connection>> dial_one(asio::any_io_executor executor, ServerSettings server, HostPort host,
+                                           aio::BlockingPool* blocking, SteadyTime deadline);
   std::shared_ptr<Session> session_;
 };
 

@@ -34,7 +34,7 @@ Task<Result<CopyEnd>> take_end(std::shared_ptr<Session> session) {
     } else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
       co_return failure(ErrorKind::unsupported, "several COPY in one statement");
     } else if (status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
-      if (ends_session(result.native())) session->note_loss();
+      session->note_failure(result.native());
       if (!end.error) end.error = error_of_result(result.native(), session->peer());
       if (session->broken()) break;
     }
@@ -58,7 +58,7 @@ Task<Result<>> begin_copy(std::shared_ptr<Session> session, SessionHold* hold, s
   }
   std::optional<Error> error;
   if (status == PGRES_FATAL_ERROR) {
-    if (ends_session(result.native())) session->note_loss();
+    session->note_failure(result.native());
     error = error_of_result(result.native(), session->peer());
   }
   if (!session->broken()) {

@@ -151,7 +151,9 @@ Task<Result<ResultSet>> DatabasePool::execute(std::string sql, Params params, Ac
 DatabasePool::DatabasePool(asio::any_io_executor executor, PoolConfig config, aio::BlockingPool& blocking, Logger log,
                            const Clock& clock, PoolAttachments attachments)
     : state_(std::make_shared<PoolState>(std::move(executor), std::move(config), blocking, std::move(log), clock,
-                                         std::move(attachments))) {}
+                                         std::move(attachments))) {
+  state_->listen_to_governor();
+}
 
 DatabasePool::~DatabasePool() {
   assert(state_->finished && "a DatabasePool was destroyed before close() returned");
@@ -190,6 +192,11 @@ void DatabasePool::redirect(ServerSettings server) {
 void DatabasePool::recycle() {
   PoolActions actions;
   state_->core.recycle(state_->now(), actions);
+  state_->perform(std::move(actions));
+}
+void DatabasePool::retry_now() {
+  PoolActions actions;
+  state_->core.retry_now(state_->now(), actions);
   state_->perform(std::move(actions));
 }
 void DatabasePool::forget_statements() {

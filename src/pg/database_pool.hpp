@@ -17,6 +17,7 @@
 #include "base/result.hpp"
 #include "pg/acquire_error.hpp"
 #include "pg/connection.hpp"
+#include "pg/dial_governor.hpp"
 #include "pg/pool_stats.hpp"
 #include "pg/settings.hpp"
 
@@ -54,6 +55,11 @@ class PoolTracer {
 struct PoolAttachments {
   PoolHooks hooks = {};
   PoolTracer* tracer = nullptr;  ///< outlives the pool and its leases
+  /// Shared by all pools that may dial the same hosts; null: the pool has one of its own.
+  std::shared_ptr<DialGovernor> governor = {};
+  /// A session met a statement whose table had changed: called with where, for others that go there too. From any
+  /// thread, without locks; must not throw.
+  std::function<void(const ServerSettings&)> on_schema_change = {};
 };
 
 /// Options of one acquire.
@@ -119,7 +125,9 @@ class Lease {
 /// executor's context, the blocking pool, the log's sink, the clock and the tracer outlive the pool and every lease.
 ///
 /// Threading: every member from any thread; coroutines resume on the caller's executor. The pool's own executor runs
-/// one thing at a time: a context with one thread, or a strand.
+/// one thing at a time: a context with one thread, or a strand. A caller's context that another thread runs outlives
+/// the pool's close: the thread that wakes the last coroutine of it may still be leaving its `post` when that has
+/// ended.
 ///
 /// Cancellation: of `acquire`, at any instant, loses neither connection nor cancellation. A dial that was started for a
 /// cancelled acquirer goes on and ends as an idle connection.
@@ -180,7 +188,9 @@ class DatabasePool {
   Task<Result<ResultSet>> execute(std::string sql, Params params = {}, AcquireOptions options = {},
                                   std::source_location where = std::source_location::current());
 
-  /// Dials again now instead of at the next backoff; true when a connection is open afterwards.
+  /// Dials again now instead of at the next backoff, in the background.
+  void retry_now();
+  /// The same, and waits for it; true when a connection is open afterwards.
   Task<bool> recover(SteadyTime deadline);
 
   /// Refuses new acquires and fails the waiters at once, lets leases come back until the deadline, then closes
@@ -196,6 +206,7 @@ class DatabasePool {
   /// Replaces every connection: idle ones are closed now, lent ones when they come back; waiters get new ones.
   void recycle();
   /// Before a connection of today is lent again, its prepared statements are dropped: after a change of the schema.
+  /// Done by itself when a session runs into a statement whose table has changed.
   void forget_statements();
   /// Holds every new acquire (it waits, at most until its deadline) while what is lent may go on; `resume` serves them
   /// in their order.

@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <random>
 #include <set>
 
 #include "aio/task_scope.hpp"
 
 namespace opi::pg {
 namespace {
-
-using Pools = std::map<std::string, std::unique_ptr<DatabasePool>, std::less<>>;
 
 Task<> start_one(DatabasePool* pool, const Clock* clock, SteadyTime deadline, PoolStart* into) {
   const SteadyTime begun = clock->steady();
@@ -23,9 +22,9 @@ Task<> close_one(DatabasePool* pool, SteadyTime deadline, Result<>* into) {
   *into = co_await pool->close(deadline);
 }
 
-std::string names_of(const Pools& pools) {
+std::string names_of(const std::vector<DatabasePool*>& pools) {
   std::string names;
-  for (const auto& [name, pool] : pools) names += (names.empty() ? "" : ", ") + name;
+  for (const DatabasePool* pool : pools) names += (names.empty() ? "" : ", ") + pool->name();
   return names;
 }
 
@@ -47,9 +46,29 @@ Result<> check(const std::vector<PoolConfig>& configs) {
 
 DatabasePools::DatabasePools(asio::any_io_executor executor, aio::BlockingPool& blocking, Logger log,
                              const Clock& clock)
-    : executor_(std::move(executor)), blocking_(blocking), log_(std::move(log)), clock_(clock) {}
+    : executor_(std::move(executor)),
+      blocking_(blocking),
+      log_(std::move(log)),
+      clock_(clock),
+      governor_(std::make_shared<DialGovernor>(GovernorLimits{}, std::random_device{}())),
+      pools_(std::make_shared<PoolRegistry>()) {}
 
 DatabasePools::~DatabasePools() = default;
+
+DatabasePool& DatabasePools::make(PoolConfig config) {
+  PoolAttachments attachments{.governor = governor_};
+  attachments.on_schema_change = [weak = std::weak_ptr<PoolRegistry>(pools_)](const ServerSettings& where) {
+    if (const auto pools = weak.lock()) pools->forget_statements(where);
+  };
+  return pools_->add(
+      std::make_unique<DatabasePool>(executor_, std::move(config), blocking_, log_, clock_, std::move(attachments)));
+}
+
+std::vector<PoolConfig> DatabasePools::present() const {
+  std::vector<PoolConfig> configs;
+  for (const DatabasePool* pool : pools_->all()) configs.push_back(pool->config());
+  return configs;
+}
 
 Task<Result<std::vector<PoolStart>>> DatabasePools::initialize(std::vector<PoolConfig> configs, SteadyTime deadline) {
   if (closed_) co_return failure(ErrorKind::closed, "the database pools are closed");
@@ -62,35 +81,38 @@ Task<Result<std::vector<PoolStart>>> DatabasePools::initialize(std::vector<PoolC
     const std::string name = configs[index].name;
     starts[index].name = name;
     starts[index].error = "was not started";
-    auto pool = std::make_unique<DatabasePool>(executor_, std::move(configs[index]), blocking_, log_, clock_);
-    scope.spawn("start " + name, start_one(pool.get(), &clock_, deadline, &starts[index]));
-    pools_.emplace(name, std::move(pool));
+    scope.spawn("start " + name, start_one(&make(std::move(configs[index])), &clock_, deadline, &starts[index]));
   }
   co_await scope.join();
   co_return starts;
 }
 
 Result<std::reference_wrapper<DatabasePool>> DatabasePools::get(std::string_view name) const {
-  const auto found = pools_.find(name);
-  if (found == pools_.end()) {
-    return failure(Error(ErrorKind::not_found, fmt::format("no database pool is named \"{}\"", name))
-                       .with_remedy(pools_.empty() ? "none is open" : "there are: " + names_of(pools_)));
-  }
-  return std::ref(*found->second);
+  if (DatabasePool* const pool = pools_->find(name)) return std::ref(*pool);
+  const auto all = pools_->all();
+  return failure(Error(ErrorKind::not_found, fmt::format("no database pool is named \"{}\"", name))
+                     .with_remedy(all.empty() ? "none is open" : "there are: " + names_of(all)));
 }
 
 std::vector<std::string> DatabasePools::list() const {
   std::vector<std::string> names;
-  names.reserve(pools_.size());
-  for (const auto& [name, pool] : pools_) names.push_back(name);
+  for (const DatabasePool* pool : pools_->all()) names.push_back(pool->name());
   return names;
 }
 
 std::vector<PoolStats> DatabasePools::stats() const {
   std::vector<PoolStats> stats;
-  stats.reserve(pools_.size());
-  for (const auto& [name, pool] : pools_) stats.push_back(pool->stats());
+  for (const DatabasePool* pool : pools_->all()) stats.push_back(pool->stats());
   return stats;
+}
+
+std::size_t DatabasePools::schema_changed(std::string_view pool) const {
+  const DatabasePool* const named = pools_->find(pool);
+  return named != nullptr ? schema_changed(named->config().server) : 0;
+}
+
+std::size_t DatabasePools::schema_changed(const ServerSettings& where) const {
+  return pools_->forget_statements(where);
 }
 
 Task<Result<>> DatabasePools::recover(std::string name, SteadyTime deadline) {
@@ -106,11 +128,12 @@ Task<Result<>> DatabasePools::recover(std::string name, SteadyTime deadline) {
 Task<Result<>> DatabasePools::close(SteadyTime deadline) {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   closed_ = true;
-  std::vector<Result<>> results(pools_.size());
+  const auto pools = pools_->all();
+  std::vector<Result<>> results(pools.size());
   aio::TaskScope scope(executor_, log_, "database pools");
   std::size_t index = 0;
-  for (const auto& [name, pool] : pools_) {
-    scope.spawn("close " + name, close_one(pool.get(), deadline, &results[index++]));
+  for (DatabasePool* const pool : pools) {
+    scope.spawn("close " + pool->name(), close_one(pool, deadline, &results[index++]));
   }
   co_await scope.join();
   for (Result<>& result : results) {

@@ -25,6 +25,15 @@ const char* mode_name(TlsMode mode) noexcept {
   return "verify-full";
 }
 
+const char* binding_name(ChannelBinding binding) noexcept {
+  switch (binding) {
+    case ChannelBinding::disable: return "disable";
+    case ChannelBinding::prefer: return "prefer";
+    case ChannelBinding::require: return "require";
+  }
+  return "require";
+}
+
 /// One word of libpq's `options`: white space and backslashes are escaped (pg_split_opts).
 void add_option(std::string& options, std::string_view name, std::string_view value) {
   if (!options.empty()) options += ' ';
@@ -129,6 +138,7 @@ struct AskPassword {
     try {
       Result<SecretString> password = provider();
       if (!password) return failure(std::move(password.error()));
+      if (password->reveal().contains('\0')) return failure(ErrorKind::invalid, "the password holds a NUL byte");
       return std::make_shared<const SecretString>(std::move(*password));
     } catch (const std::exception& error) {
       return failure(ErrorKind::internal, error.what());
@@ -138,12 +148,6 @@ struct AskPassword {
 
 Task<Result<SharedSecret>> ask_password(PasswordProvider provider, aio::BlockingPool* blocking) {
   co_return co_await blocking->run_abandonable(AskPassword{std::move(provider)});
-}
-
-/// A server that answered and will not have us: its siblings would say the same.
-bool ends_search(const Error& error) {
-  return error.kind == ErrorKind::denied || error.kind == ErrorKind::not_found || error.kind == ErrorKind::invalid ||
-         error.kind == ErrorKind::cancelled;
 }
 
 std::string timeout_text(std::string_view peer, SteadyTime since) {
@@ -168,6 +172,7 @@ Keywords connection_keywords(const ServerSettings& server, const HostPort& host)
       {"client_encoding", "UTF8"},
       {"options", std::move(options)},
       {"sslmode", mode_name(server.tls)},
+      {"channel_binding", binding_name(server.channel_binding)},
       {"gssencmode", "disable"},
       {"target_session_attrs", "any"},
       {"passfile", "/dev/null/none"},  // no file; an empty value would mean ~/.pgpass
@@ -187,31 +192,26 @@ Keywords connection_keywords(const ServerSettings& server, const HostPort& host)
   return keywords;
 }
 
-Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, aio::BlockingPool* blocking,
-                          SteadyTime deadline) {
+Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, HostPort host,
+                          aio::BlockingPool* blocking, SteadyTime deadline) {
   if (auto valid = validate(server); !valid) co_return failure(std::move(valid.error()));
+  const std::string peer = to_string(host);
+  const SteadyTime begun = std::chrono::steady_clock::now();
   auto password = co_await aio::with_deadline(ask_password(server.password, blocking), deadline,
                                               "the password provider did not answer in time");
   if (!password) {
     Error error = std::move(password.error());
-    if (error.kind != ErrorKind::cancelled && error.kind != ErrorKind::timed_out) error.kind = ErrorKind::unavailable;
-    co_return failure(std::move(error).while_doing("no password for " + to_string(server.hosts.front())));
+    if (error.kind != ErrorKind::cancelled) error.kind = ErrorKind::unavailable;
+    error.code.clear();  // it says nothing of the host
+    co_return failure(std::move(error).while_doing("no password for " + peer));
   }
-  Error last;
-  for (std::size_t index = 0; index < server.hosts.size(); ++index) {
-    const SteadyTime now = std::chrono::steady_clock::now();
-    const auto left = static_cast<std::int64_t>(server.hosts.size() - index);
-    const SteadyTime until = now + (deadline - now) / left;
-    const std::string peer = to_string(server.hosts[index]);
-    StartConnection start{.keywords = connection_keywords(server, server.hosts[index]), .password = *password};
-    Result<Dialed> dialed =
-        co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), until, peer);
-    if (dialed) co_return dialed;
-    last = std::move(dialed.error());
-    if (last.kind == ErrorKind::timed_out && last.code.empty()) last.message = timeout_text(peer, now);
-    if (ends_search(last)) break;
+  StartConnection start{.keywords = connection_keywords(server, host), .password = *password};
+  Result<Dialed> dialed =
+      co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), deadline, peer);
+  if (!dialed && dialed.error().kind == ErrorKind::timed_out && dialed.error().code.empty()) {
+    dialed.error().message = timeout_text(peer, begun);
   }
-  co_return failure(std::move(last));
+  co_return dialed;
 }
 
 }  // namespace opi::pg

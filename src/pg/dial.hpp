@@ -31,12 +31,11 @@ struct Dialed {
 std::vector<std::pair<std::string, std::string>> connection_keywords(const ServerSettings& server,
                                                                      const HostPort& host);
 
-/// Tries the hosts in order until one lets us in; an answer of a server that denies us ends the search. Each host gets
-/// an equal share of the time that is left. Name lookup, file reading, key derivation and the password provider run on
-/// `blocking`, which outlives the call.
+/// Logs in to one host. Name lookup, file reading, key derivation and the password provider run on `blocking`, which
+/// outlives the call.
 ///
 /// Errors: timed_out, unavailable, denied (28P01, 28000), not_found (3D000), exhausted (53300), invalid, cancelled.
-Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, aio::BlockingPool* blocking,
-                          SteadyTime deadline);
+Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server, HostPort host,
+                          aio::BlockingPool* blocking, SteadyTime deadline);
 
 }  // namespace opi::pg

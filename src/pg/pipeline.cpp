@@ -177,7 +177,7 @@ void Pipeline::State::take(PGresult* raw) {
     case PGRES_PIPELINE_ABORTED: return;
     default: break;
   }
-  if (ends_session(raw)) session_->note_loss();
+  session_->note_failure(raw);
   if (error_) return;
   error_ = error_of_result(raw, session_->peer());
   plan_is_stale_ = says_plan_is_stale(raw);

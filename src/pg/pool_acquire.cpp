@@ -51,18 +51,27 @@ struct JoinQueue {
 
 // ---- acquire -------------------------------------------------------------------------------------------------------
 
-Task<Result<>> PoolState::check_alive(Connection* connection, SteadyTime deadline) {
+Task<Result<>> PoolState::check_alive(PoolSlot* slot, SteadyTime deadline) {
   const SteadyTime begun = now();
-  auto pong = co_await connection->ping(std::min(deadline, begun + core.config().pool.ping_timeout));
+  const SteadyTime until = std::min(deadline, begun + core.config().pool.ping_timeout);
+  if (!core.looks_at_roles()) {
+    auto pong = co_await slot->connection->ping(until);
+    core.pinged(now() - begun);
+    co_return pong;
+  }
+  const auto role = co_await slot->connection->ask_role(until);
   core.pinged(now() - begun);
-  co_return pong;
+  if (!role) co_return failure(role.error());
+  if (core.role_seen(slot, *role, now())) co_return Result<>{};
+  co_return failure(ErrorKind::closed, "its server has another role now");
 }
 
 /// What a connection needs before it is lent. An error: it is of no use, or the caller was cancelled.
-Task<Result<>> PoolState::prepare(Connection* connection, PoolCore::Taken taken, SteadyTime deadline) {
+Task<Result<>> PoolState::prepare(PoolSlot* slot, PoolCore::Taken taken, SteadyTime deadline) {
+  Connection* const connection = &*slot->connection;
   if (taken.forget_statements) connection->forget_statements();
   if (taken.needs_ping) {
-    auto alive = co_await check_alive(connection, deadline);
+    auto alive = co_await check_alive(slot, deadline);
     if (!alive) {
       if (alive.error().kind != ErrorKind::cancelled) core.suspect_idle(now());
       co_return alive;
@@ -72,8 +81,8 @@ Task<Result<>> PoolState::prepare(Connection* connection, PoolCore::Taken taken,
   co_return Result<>{};
 }
 
-Task<PoolState::Readiness> PoolState::make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline) {
-  const auto ready = co_await prepare(connection, taken, deadline);
+Task<PoolState::Readiness> PoolState::make_ready(PoolSlot* slot, PoolCore::Taken taken, SteadyTime deadline) {
+  const auto ready = co_await prepare(slot, taken, deadline);
   if (ready) co_return Readiness::ready;
   co_return ready.error().kind == ErrorKind::cancelled ? Readiness::cancelled : Readiness::useless;
 }
@@ -106,7 +115,7 @@ Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease 
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
       ready = Readiness::cancelled;
     } else if (taken.needs_ping || taken.forget_statements || hooks.before_acquire) {
-      ready = co_await make_ready(&*lease, taken, place.deadline);
+      ready = co_await make_ready(lease.slot_, taken, place.deadline);
       if (ready != Readiness::ready) lease.discard();
     }
     if (ready == Readiness::ready) co_return lease;
@@ -119,24 +128,47 @@ Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease 
 
 // ---- giving back ---------------------------------------------------------------------------------------------------
 
-Returned PoolState::judge(Connection& connection, bool discard) const noexcept {
+/// What the session's use has shown of its server's role.
+Returned PoolState::judge_role(PoolSlot* slot) noexcept {
+  Connection& connection = *slot->connection;
+  const HostRole reported = connection.reported_role();
+  const bool refused = connection.take_write_refused();
+  const bool unexpected = reported != HostRole::unknown && !core.role_fits(reported);
+  if (unexpected && !core.role_seen(slot, reported, now())) return Returned::wrong_role;
+  // Without its word: a transaction for reading would be refused so too, so the server is asked.
+  slot->role_in_doubt = refused;
+  return refused ? Returned::needs_cleaning : Returned::clean;
+}
+
+/// One session has met a table that changed; the others need not.
+void PoolState::note_schema_change() noexcept {
+  PoolActions actions;
+  core.forget_statements(now(), actions);
+  perform(std::move(actions));
+  if (on_schema_change) on_schema_change(core.config().server);
+}
+
+Returned PoolState::judge(PoolSlot* slot, bool discard) noexcept {
+  Connection& connection = *slot->connection;
   const ResetProfile profile = reset_profile.load(std::memory_order_relaxed);
   if (!connection.take_touched() && !discard && profile != ResetProfile::always && !hooks.after_release) {
     return Returned::clean;
   }
   connection.on_notice(nullptr);
+  if (connection.take_plan_was_stale()) note_schema_change();
   if (connection.ended_by_server()) return Returned::lost_server;
   if (discard || connection.broken() || connection.transaction_status() == TransactionStatus::active) {
     return Returned::broken;
   }
-  if (hooks.after_release || connection.needs_reset(profile)) {
+  const Returned role = core.looks_at_roles() ? judge_role(slot) : Returned::clean;
+  if (role == Returned::clean && (hooks.after_release || connection.needs_reset(profile))) {
     return Returned::needs_cleaning;
   }
-  return Returned::clean;
+  return role;
 }
 
 void PoolState::give_back(PoolSlot* slot, bool discard) noexcept {
-  const Returned how = judge(*slot->connection, discard);
+  const Returned how = judge(slot, discard);
   const SteadyTime time = clock.coarse();
   if (tracer != nullptr) tracer->released(core.name(), std::max(time - slot->since, SteadyTime::duration::zero()));
   if (how == Returned::clean) {

@@ -32,6 +32,11 @@ void PoolCore::enter(PoolSlot* slot, State state, SteadyTime now) noexcept {
   slot->leak_reported = slot->recalled = slot->event_pending = slot->lent = slot->timed = false;
   slot->expires = SteadyTime::max();
   slot->uses = 0;
+  slot->permit.release();
+  slot->gate.reset();
+  slot->second_best.reset();
+  slot->route.clear();
+  slot->met_wrong_role = false;
   free_.push_back(slot);
 }
 
@@ -82,7 +87,7 @@ PoolCore::Taken PoolCore::try_take(const Borrower& borrower, SteadyTime now, con
   const std::scoped_lock lock(mutex_);
   if (held_back_ || idle_.empty()) return {};
   const PoolSlot* const next = settings_.reuse == ReuseOrder::last ? idle_.back() : idle_.front();
-  if (now >= next->expires) return {.stale = true};
+  if (now >= next->expires || fenced(*next)) return {.stale = true};
   PoolSlot* const slot = pop_idle();
   const SteadyTime idle_since = slot->since;
   const bool forget = slot->schema_epoch != schema_epoch_;
@@ -99,8 +104,9 @@ void PoolCore::evict_stale(SteadyTime now, PoolActions& actions) {
   const std::scoped_lock lock(mutex_);
   const std::vector<PoolSlot*> idle = idle_;
   for (PoolSlot* const slot : idle) {
-    if (now < slot->expires) continue;
-    ++counters_.closed_lifetime;
+    const bool fence = fenced(*slot);
+    if (now < slot->expires && !fence) continue;
+    ++(fence ? counters_.closed_fenced : counters_.closed_lifetime);
     remove_idle(slot);
     start_closing(slot, now, actions);
   }
@@ -136,7 +142,11 @@ void PoolCore::enqueue(PoolWaiter& waiter, SteadyTime now, PoolActions& actions)
     deliver(pop_idle(), &PoolStats::waited_queue, now, actions);
     if (!waiter.queued) return settle(now, actions);
   }
-  if (known_down()) return answer(waiter, AcquireErrorKind::unavailable, now, actions);
+  if (known_down()) {
+    note_known_down(now);
+    answer(waiter, AcquireErrorKind::unavailable, now, actions);
+    return settle(now, actions);
+  }
   if (waiters_.size() > settings_.max_waiting) return answer(waiter, AcquireErrorKind::queue_full, now, actions);
   if (deadlocked(waiter.borrower)) return answer(waiter, AcquireErrorKind::deadlocked, now, actions);
   earliest_deadline_ = std::min(earliest_deadline_, waiter.deadline);
@@ -243,7 +253,7 @@ PoolCore::Handed PoolCore::hand_back(PoolSlot* slot, SteadyTime now, const Clock
   take_back(slot, now, &precise);
   waiters_.pop_front();
   waiter.queued = false;
-  if (waiters_.empty() && !recovering_) dial_window_ = 1;
+  if (waiters_.empty()) dial_window_ = 1;
   lend(slot, waiter.borrower, now, &precise);
   const bool drain = hand_over(waiter, slot, &PoolStats::waited_queue, exactly);
   return {.done = true, .drain = drain, .wake = waiter.at_home ? nullptr : &waiter};
@@ -256,13 +266,12 @@ bool PoolCore::release(PoolSlot* slot, Returned how, SteadyTime now, PoolActions
     slot->leak_reported = false;
   }
   take_back(slot, now, nullptr);
-  if (how == Returned::lost_server) suspect_before_ = now;    // what ended this session may have ended its siblings
-  if (how == Returned::read_only && slot->epoch == epoch_) {  // its siblings go to the same server
-    ++counters_.fenced;
-    ++epoch_;
-    close_idle(&PoolStats::closed_recycled, now, actions);
-  }
-  if (how == Returned::broken || how == Returned::lost_server) {
+  if (how == Returned::lost_server) suspect_before_ = now;  // what ended this session may have ended its siblings
+  if (how == Returned::wrong_role) {
+    close_fenced(now, actions);
+    ++counters_.closed_fenced;
+    start_closing(slot, now, actions);
+  } else if (how == Returned::broken || how == Returned::lost_server) {
     ++counters_.closed_broken;
     start_closing(slot, now, actions);
   } else if (!closing_ && !outdated(*slot) && (how == Returned::needs_cleaning || slot->event_pending)) {
@@ -306,6 +315,8 @@ bool PoolCore::close_if_unwanted(PoolSlot* slot, SteadyTime now, PoolActions& ac
     // Counted as nothing: the pool ends.
   } else if (slot->epoch != epoch_) {
     ++counters_.closed_recycled;
+  } else if (fenced(*slot)) {
+    ++counters_.closed_fenced;
   } else if (outdated(*slot)) {
     ++counters_.closed_uses;
   } else if (now >= slot->expires) {
@@ -354,6 +365,17 @@ void PoolCore::closed(PoolSlot* slot, SteadyTime now, PoolActions& actions) {
 
 void PoolCore::remove_idle(PoolSlot* slot) noexcept {
   std::erase(idle_, slot);
+}
+
+/// Idle connections to hosts that changed their role.
+void PoolCore::close_fenced(SteadyTime now, PoolActions& actions) {
+  if (!looks_at_roles()) return;
+  std::erase_if(idle_, [&](PoolSlot* slot) {
+    if (!slot->fenced()) return false;
+    ++counters_.closed_fenced;
+    start_closing(slot, now, actions);
+    return true;
+  });
 }
 
 void PoolCore::close_idle(std::uint64_t PoolStats::* counter, SteadyTime now, PoolActions& actions) {

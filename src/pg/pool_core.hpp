@@ -3,6 +3,8 @@
 /// The pool's decisions: a state machine under one mutex, without I/O, timers or coroutines. Time comes in as an
 /// argument.
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "base/backoff.hpp"
+#include "pg/dial_governor.hpp"
 #include "pg/pool_slot.hpp"
 #include "pg/pool_stats.hpp"
 #include "pg/settings.hpp"
@@ -54,14 +57,19 @@ enum class Returned {
   needs_cleaning,
   broken,
   lost_server,
-  read_only,  ///< the server refused a write: it is not the primary any more
+  wrong_role,  ///< `role_seen` said that its server will not do any more
 };
 
 /// Threading: every member from any thread. Invariant at every unlocked moment: idle + used + dialing + closing <= max
 /// (after a shrink: as soon as what is lent came back), and nobody waits while a connection is idle, unless paused.
 class PoolCore {
  public:
-  PoolCore(PoolConfig config, std::uint64_t seed, BackoffLimits backoff = {});
+  /// Without a governor it has one of its own, whose outages follow `backoff`.
+  PoolCore(PoolConfig config, std::uint64_t seed, BackoffLimits backoff = {},
+           std::shared_ptr<DialGovernor> governor = {});
+  /// Before anything else: `wake` is called when the governor may have changed its mind, under locks; it sees to a
+  /// `tick`.
+  void on_wake(std::function<void()> wake);
 
   /// Begins: dials `min` connections, at least one.
   void open(SteadyTime now, PoolActions& actions);
@@ -115,11 +123,29 @@ class PoolCore {
   /// The socket is closed; the slot is free.
   void closed(PoolSlot* slot, SteadyTime now, PoolActions& actions);
 
-  // ---- dialing
+  // ---- dialing. Of a dial: `target`, until it has a connection `host_reached` or `host_failed`, while `try_next_host`
+  // says that there is one more, `target` again; at the end `dialed` or `dial_failed`.
+  HostPort target(const PoolSlot* slot) const;
+  /// The host let us in and is this. `second_best`: keep the connection and try on; without a better one it is used,
+  /// with `use_second_best`.
+  Fit host_reached(PoolSlot* slot, HostRole role, SteadyTime now);
+  void host_failed(PoolSlot* slot, const Error& error, SteadyTime now);
+  bool try_next_host(PoolSlot* slot, SteadyTime now);
+  void use_second_best(PoolSlot* slot) noexcept;
   void dialed(PoolSlot* slot, std::string server_version, SteadyTime now, PoolActions& actions);
   void dial_failed(PoolSlot* slot, const Error& error, std::string peer, SteadyTime now, PoolActions& actions);
   /// Dials now instead of at the next backoff.
   void retry_now(SteadyTime now, PoolActions& actions);
+
+  // ---- roles
+  /// Whether it matters to this pool what its servers are.
+  bool looks_at_roles() const noexcept { return target_.load(std::memory_order_relaxed) != SessionTarget::any; }
+  bool role_fits(HostRole role) const noexcept {
+    return fit_of(target_.load(std::memory_order_relaxed), role) != Fit::none;
+  }
+  /// A server that one of our connections goes to was asked, or told. False: it will not do any more, and everyone else
+  /// who has connections to it knows.
+  bool role_seen(PoolSlot* slot, HostRole role, SteadyTime now);
 
   // ---- the server spoke, or is suspected
   /// The server spoke on this slot. True: it was idle and is now the caller's to inspect; then `inspected`.
@@ -156,6 +182,8 @@ class PoolCore {
 
   // ---- telling
   bool closing() const;
+  /// No connection, and all hosts are known to be down, by our dials or by others'.
+  bool unreachable() const;
   /// Connections that exist or are being made or closed; and those that are lent.
   std::uint32_t total() const;
   std::uint32_t lent() const;
@@ -177,11 +205,12 @@ class PoolCore {
   std::uint32_t open_count() const noexcept { return idle_count_ + used_count_; }
   std::uint32_t total_count() const noexcept { return idle_count_ + used_count_ + dialing_count_ + closing_count_; }
   bool surplus() const noexcept { return open_count() + dialing_count_ > settings_.max; }
-  bool known_down() const noexcept;
+  bool known_down() const;
   void lend(PoolSlot* slot, const Borrower& borrower, SteadyTime now, const Clock* precise) noexcept;
   void take_back(PoolSlot* slot, SteadyTime now, const Clock* precise) noexcept;
+  bool fenced(const PoolSlot& slot) const noexcept { return looks_at_roles() && slot.fenced(); }
   bool outdated(const PoolSlot& slot) const noexcept {
-    return slot.epoch != epoch_ || (settings_.max_uses != 0 && slot.uses >= settings_.max_uses);
+    return slot.epoch != epoch_ || (settings_.max_uses != 0 && slot.uses >= settings_.max_uses) || fenced(slot);
   }
   PoolSlot* pop_idle() noexcept;
   void put_idle(PoolSlot* slot, SteadyTime now);
@@ -196,8 +225,17 @@ class PoolCore {
   std::uint32_t waiting_alone(std::uint32_t most) const noexcept;
   void recall_carriers(SteadyTime now, PoolActions& actions);
   std::uint32_t wanted_dials(SteadyTime now) const noexcept;
-  void start_dial(SteadyTime now, PoolActions& actions);
+  bool start_dial(SteadyTime now, PoolActions& actions);
+  void use_hosts();
+  void use_limits();
+  std::vector<std::uint32_t> host_loads() const;
+  std::vector<std::uint8_t> make_route(SteadyTime now);
+  bool enter_route(PoolSlot* slot, std::vector<std::uint8_t> route, SteadyTime now);
+  void note_known_down(SteadyTime now);
+  /// What the hosts' gates say of an outage.
+  HostStatus worst_host() const;
   void remove_idle(PoolSlot* slot) noexcept;
+  void close_fenced(SteadyTime now, PoolActions& actions);
   void close_idle(std::uint64_t PoolStats::* counter, SteadyTime now, PoolActions& actions);
   void answer(PoolWaiter& waiter, AcquireErrorKind kind, SteadyTime now, PoolActions& actions);
   void wake(PoolWaiter& waiter, PoolActions& actions);
@@ -212,6 +250,7 @@ class PoolCore {
   void want_event(SteadyTime when, PoolActions& actions) noexcept;
   AcquireError make_error(AcquireErrorKind kind, std::chrono::nanoseconds waited, SteadyTime now) const;
   std::vector<Holder> list_holders(SteadyTime now) const;
+  std::vector<PoolHost> list_hosts() const;
 
   const std::string name_;
 
@@ -242,7 +281,12 @@ class PoolCore {
   std::minstd_rand random_;
   std::uint32_t failures_ = 0;  ///< failed dials in a row; volleys count once
   bool failure_is_transient_ = false;
-  bool recovering_ = false;  ///< after an outage: the refill ramps up too
+  bool failure_is_hosts_ = false;  ///< the governor says when to try again
+  std::shared_ptr<DialGovernor> governor_;
+  std::shared_ptr<DialMember> member_;
+  std::vector<std::shared_ptr<HostGate>> gates_;  ///< of the server's hosts, in their order
+  std::atomic<SessionTarget> target_ = SessionTarget::any;
+  SteadyTime blocked_until_ = SteadyTime::max();  ///< a dial is wanted, and the governor allows none before
   bool gave_up_ = false;
   std::uint32_t dial_window_ = 1;  ///< dials at once for waiters: 1, 2, 4 … while they wait
   SteadyTime next_attempt_{};

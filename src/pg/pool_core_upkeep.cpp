@@ -18,13 +18,19 @@ std::chrono::nanoseconds upkeep_period(const PoolSettings& settings) {
   return std::clamp<std::chrono::nanoseconds>(shortest / 10, 10ms, 5s);
 }
 
+GovernorLimits limits_of(BackoffLimits outage) {
+  GovernorLimits limits{.outage = outage, .asks_again = outage};
+  limits.asks_again.most = std::min(outage.most, GovernorLimits{}.asks_again.most);
+  return limits;
+}
+
 std::chrono::nanoseconds ping_after(const PoolSettings& settings) {
   return settings.ping_after_idle.count() > 0 ? settings.ping_after_idle : std::chrono::nanoseconds::max();
 }
 
 }  // namespace
 
-PoolCore::PoolCore(PoolConfig config, std::uint64_t seed, BackoffLimits backoff)
+PoolCore::PoolCore(PoolConfig config, std::uint64_t seed, BackoffLimits backoff, std::shared_ptr<DialGovernor> governor)
     : name_(std::move(config.name)),
       ping_after_(ping_after(config.pool)),
       settings_(config.pool),
@@ -32,10 +38,34 @@ PoolCore::PoolCore(PoolConfig config, std::uint64_t seed, BackoffLimits backoff)
       period_(upkeep_period(config.pool)),
       backoff_(backoff, seed),
       slow_backoff_({.first = backoff.most, .most = backoff.most, .factor = 1.0, .jitter = backoff.jitter}, seed),
-      random_(static_cast<std::minstd_rand::result_type>(seed)) {
+      random_(static_cast<std::minstd_rand::result_type>(seed)),
+      governor_(governor ? std::move(governor) : std::make_shared<DialGovernor>(limits_of(backoff), seed)),
+      member_(std::make_shared<DialMember>([] {})) {
   slots_.reserve(settings_.max);
   free_.reserve(settings_.max);
   idle_.reserve(settings_.max);
+  use_hosts();
+}
+
+void PoolCore::on_wake(std::function<void()> wake) {
+  const std::scoped_lock lock(mutex_);
+  member_ = std::make_shared<DialMember>(std::move(wake));
+  for (const auto& gate : gates_) gate->join(member_);
+}
+
+/// The gates of the server's hosts, and what else follows from the server's settings.
+void PoolCore::use_hosts() {
+  gates_.clear();
+  for (const HostPort& host : server_.hosts) gates_.push_back(governor_->gate(host));
+  if (gates_.empty()) gates_.push_back(governor_->gate({}));
+  for (const auto& gate : gates_) gate->join(member_);
+  target_ = server_.target;
+  use_limits();
+}
+
+void PoolCore::use_limits() {
+  ping_after_ = ping_after(settings_);
+  if (looks_at_roles()) ping_after_ = std::min<std::chrono::nanoseconds>(ping_after_, server_.role_recheck);
 }
 
 void PoolCore::changed(PoolActions& actions) {
@@ -124,7 +154,10 @@ void PoolCore::report_leaks(SteadyTime now, PoolActions& actions) {
 void PoolCore::tick(SteadyTime now, PoolActions& actions) {
   const std::scoped_lock lock(mutex_);
   expire_waiters(now, actions);
-  if (!closing_) expire_idle(now, actions);
+  if (!closing_) {
+    close_fenced(now, actions);
+    expire_idle(now, actions);
+  }
   report_leaks(now, actions);
   settle(now, actions);
   actions.rearm = true;
@@ -133,8 +166,10 @@ void PoolCore::tick(SteadyTime now, PoolActions& actions) {
 SteadyTime PoolCore::next_event(SteadyTime now) const noexcept {
   SteadyTime next = now + period_;
   next = std::min(next, earliest_deadline_);
-  if (failures_ > 0 && dialing_count_ == 0) next = std::min(next, next_attempt_);
-  return next;
+  // A time that has passed is the governor's matter: it is waited for until `blocked_until_`, or the pool is woken.
+  const bool own = failures_ > 0 && dialing_count_ == 0 && !failure_is_hosts_;
+  if (own && next_attempt_ > now) next = std::min(next, next_attempt_);
+  return std::min(next, blocked_until_);
 }
 
 SteadyTime PoolCore::arm(SteadyTime now) {
@@ -191,7 +226,7 @@ void PoolCore::resize(PoolSettings settings, SteadyTime now, PoolActions& action
   const std::scoped_lock lock(mutex_);
   if (closing_) return;
   settings_ = settings;
-  ping_after_ = ping_after(settings);
+  use_limits();
   period_ = upkeep_period(settings);
   while (surplus() && !idle_.empty()) {
     PoolSlot* const longest = idle_.front();
@@ -207,6 +242,7 @@ void PoolCore::resize(PoolSettings settings, SteadyTime now, PoolActions& action
 void PoolCore::redirect(ServerSettings server) {
   const std::scoped_lock lock(mutex_);
   server_ = std::move(server);
+  use_hosts();
 }
 
 void PoolCore::recycle(SteadyTime now, PoolActions& actions) {

@@ -55,9 +55,10 @@ Task<Result<>> PoolState::start(SteadyTime deadline) {
     const std::uint64_t seen = core.version();
     const PoolStats stats = core.stats();
     if (core.closing()) co_return failure(ErrorKind::closed, "pool " + core.name() + " was closed");
-    if (stats.dials_failed > 0) {
-      Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", core.name(), stats.last_error));
-      error.code = stats.last_sqlstate;
+    if (stats.dials_failed > 0 || core.unreachable()) {
+      const AcquireError trouble = core.error_now(AcquireErrorKind::unavailable, {}, now());
+      Error error(ErrorKind::unavailable, fmt::format("pool {}: {}", core.name(), trouble.last_error));
+      error.code = trouble.sqlstate;
       co_return failure(std::move(error));
     }
     if (stats.idle + stats.used >= std::max(config.pool.min, 1U)) {
@@ -75,11 +76,13 @@ Task<Result<>> PoolState::start(SteadyTime deadline) {
 Task<Result<bool>> PoolState::recover(SteadyTime deadline) {
   const auto self = shared_from_this();
   const std::uint64_t failed_before = core.stats().dials_failed;
-  PoolActions actions;
-  core.retry_now(now(), actions);
-  perform(std::move(actions));
   for (;;) {
     const std::uint64_t seen = core.version();
+    // Also where a connection is open: others may wait for the next dial. And again after each change: places may have
+    // been taken by what was closing.
+    PoolActions actions;
+    core.retry_now(now(), actions);
+    perform(std::move(actions));
     const PoolStats stats = core.stats();
     if (stats.available && stats.idle + stats.used > 0) co_return true;
     if (core.closing() || stats.dials_failed > failed_before) co_return false;

@@ -41,6 +41,21 @@ std::vector<Holder> PoolCore::list_holders(SteadyTime now) const {
   return holders;
 }
 
+std::vector<PoolHost> PoolCore::list_hosts() const {
+  std::vector<PoolHost> hosts;
+  for (const auto& gate : gates_) {
+    const HostStatus status = gate->status();
+    const auto connections = std::ranges::count_if(
+        slots_, [&](const auto& slot) { return slot->gate == gate && slot->state != PoolSlot::State::dialing; });
+    hosts.push_back({.host = to_string(status.host),
+                     .role = status.role,
+                     .available = !status.down(),
+                     .connections = static_cast<std::uint32_t>(connections),
+                     .last_error = status.last_error});
+  }
+  return hosts;
+}
+
 AcquireError PoolCore::make_error(AcquireErrorKind kind, std::chrono::nanoseconds waited, SteadyTime now) const {
   AcquireError error;
   error.kind = kind;
@@ -57,7 +72,18 @@ AcquireError PoolCore::make_error(AcquireErrorKind kind, std::chrono::nanosecond
     error.sqlstate = counters_.last_sqlstate;
     error.peer = last_peer_;
     error.attempt = failures_;
-    if (failures_ > 0 && next_attempt_ > now) error.next_attempt_in = next_attempt_ - now;
+    SteadyTime next = next_attempt_;
+    if (failure_is_hosts_) {
+      const HostStatus host = worst_host();
+      error.attempt = std::max(error.attempt, host.failures);
+      next = host.next_attempt;
+      if (error.last_error.empty()) {  // others found out
+        error.last_error = host.last_error;
+        error.sqlstate = host.last_sqlstate;
+        error.peer = to_string(host.host);
+      }
+    }
+    if (failures_ > 0 && next > now) error.next_attempt_in = next - now;
   }
   return error;
 }
@@ -70,6 +96,11 @@ AcquireError PoolCore::error_now(AcquireErrorKind kind, std::chrono::nanoseconds
 bool PoolCore::closing() const {
   const std::scoped_lock lock(mutex_);
   return closing_;
+}
+
+bool PoolCore::unreachable() const {
+  const std::scoped_lock lock(mutex_);
+  return known_down();
 }
 
 std::uint32_t PoolCore::total() const {
@@ -96,6 +127,7 @@ PoolStats PoolCore::stats() const {
   stats.carrying = carrying_count_;
   stats.available = available_;
   stats.paused = paused_;
+  stats.hosts = list_hosts();
   return stats;
 }
 
@@ -120,9 +152,17 @@ std::string PoolCore::describe(SteadyTime now) const {
     text += fmt::format("  held since {}   {}   {}\n", duration_text(holder.since), holder.place, holder.task);
   }
   if (!counters_.last_error.empty()) {
-    text += fmt::format("  last error: {} (attempt {}", counters_.last_error, failures_);
-    if (next_attempt_ > now) text += fmt::format(", next in {}", duration_text(next_attempt_ - now));
+    const AcquireError trouble = make_error(AcquireErrorKind::unavailable, {}, now);
+    text += fmt::format("  last error: {} (attempt {}", trouble.last_error, trouble.attempt);
+    if (trouble.next_attempt_in.count() > 0)
+      text += fmt::format(", next in {}", duration_text(trouble.next_attempt_in));
     text += ")\n";
+  }
+  for (const PoolHost& host : list_hosts()) {
+    if (gates_.size() > 1 || looks_at_roles()) {
+      text += fmt::format("  host {}: {}, {} connections{}\n", host.host, to_string(host.role), host.connections,
+                          host.available ? "" : ", down");
+    }
   }
   return text;
 }

@@ -10,10 +10,12 @@
 #include <optional>
 #include <source_location>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "pg/acquire_error.hpp"
 #include "pg/connection.hpp"
+#include "pg/dial_governor.hpp"
 #include "pg/resumption.hpp"
 
 namespace opi::pg {
@@ -62,6 +64,7 @@ struct PoolSlot {
   bool lent = false;   ///< used by a lease, not by an inspection of ours
   bool timed = false;  ///< this lease goes into the histogram: `taken_at` holds
   bool leak_reported = false;
+  bool role_in_doubt = false;      ///< 25006 came: its server is asked before it is lent again
   bool recalled = false;           ///< it carries statements and is to come back as soon as they are answered
   bool event_pending = false;      ///< the server said something while it was lent and quiet
   std::uint32_t epoch = 0;         ///< of the configuration it was dialled with
@@ -72,6 +75,16 @@ struct PoolSlot {
   SteadyTime taken_at{};
   Borrower borrower;
   std::optional<Connection> connection;  ///< empty in tests of the core
+  // Where it is, or is being dialled.
+  std::shared_ptr<HostGate> gate;
+  std::uint32_t role_epoch = 0;           ///< of the host, when its role was looked at
+  DialPermit permit;                      ///< while its host has not answered
+  std::vector<std::uint8_t> route;        ///< hosts that this dial may still try, the next one last
+  std::shared_ptr<HostGate> second_best;  ///< where this dial has a connection that will do if nothing better comes
+  bool met_wrong_role = false;            ///< this dial
+
+  /// Its host has another role by now than when it was looked at.
+  bool fenced() const noexcept { return gate && gate->role_epoch() != role_epoch; }
 };
 
 /// Someone in the queue. Lives in the coroutine that waits.

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include "aio/with_deadline.hpp"
+#include "pg/dial_outcome.hpp"
 #include "pg/duration_text.hpp"
 
 namespace opi::pg {
@@ -33,8 +34,9 @@ PoolState::PoolState(asio::any_io_executor on, PoolConfig config, aio::BlockingP
       clock(time),
       hooks(std::move(attachments.hooks)),
       tracer(attachments.tracer),
+      on_schema_change(std::move(attachments.on_schema_change)),
       lends_at_once(!hooks.before_acquire && tracer == nullptr),
-      core(config, seed_of(this, time.steady())),
+      core(config, seed_of(this, time.steady()), {}, std::move(attachments.governor)),
       carriers(*this),
       reset_profile(config.pool.reset),
       acquire_timeout(config.pool.acquire_timeout),
@@ -43,6 +45,14 @@ PoolState::PoolState(asio::any_io_executor on, PoolConfig config, aio::BlockingP
       timer_(executor),
       dials_(executor, log, "pool " + config.name + " dials"),
       ends_(executor, log, "pool " + config.name + " closes") {}
+
+void PoolState::listen_to_governor() {
+  core.on_wake([weak = weak_from_this()] {
+    const auto state = weak.lock();
+    if (!state || state->finished) return;
+    asio::post(state->executor, [state] { state->on_timer(); });
+  });
+}
 
 class PoolState::Hold {
  public:
@@ -222,8 +232,59 @@ Task<Result<>> PoolState::run_hook(PoolHooks::Step hook, Connection* connection,
                             "a hook of pool " + core.name() + " took too long");
 }
 
-Task<Result<Connection>> PoolState::connect(ServerSettings server) {
-  auto connection = co_await Connection::connect(executor, server, blocking, now() + server.connect_timeout);
+/// One dial on its way through the hosts.
+struct PoolState::Dial {
+  PoolSlot* slot;
+  ServerSettings server;
+  SteadyTime deadline;
+  DialErrors errors;
+  std::string peer = {};  ///< the last one that was tried
+};
+
+/// One host, and what it is when that matters.
+Task<Result<Connection>> PoolState::reach_host(Dial* dial, SteadyTime deadline) {
+  const HostPort host = core.target(dial->slot);
+  dial->peer = to_string(host);
+  auto connection = co_await Connection::connect_host(executor, dial->server, host, blocking, deadline);
+  if (!connection) {
+    core.host_failed(dial->slot, connection.error(), now());
+    co_return connection;
+  }
+  HostRole role = HostRole::unknown;
+  if (dial->server.target != SessionTarget::any) {
+    const auto asked = co_await role_of(&*connection, deadline);
+    if (!asked) co_return failure(asked.error());
+    role = *asked;
+  }
+  const Fit fit = core.host_reached(dial->slot, role, now());
+  if (fit != Fit::none) co_return connection;
+  co_await connection->close(now() + close_timeout);
+  co_return failure(wrong_role(dial->peer, role));
+}
+
+/// The hosts in the core's order, until one will do. Each has an equal share of the time that is left.
+Task<Result<Connection>> PoolState::reach_server(Dial* dial) {
+  Connection second_best;
+  for (;;) {
+    const auto share = static_cast<std::int64_t>(dial->slot->route.size() + 1);
+    auto connection = co_await reach_host(dial, now() + (dial->deadline - now()) / share);
+    if (connection && dial->slot->second_best != dial->slot->gate) co_return connection;
+    if (connection) {
+      second_best = std::move(*connection);
+    } else {
+      const bool over = ends_search(connection.error());
+      dial->errors.add(std::move(connection.error()));
+      if (over) break;
+    }
+    if (!core.try_next_host(dial->slot, now())) break;
+  }
+  if (second_best.broken()) co_return failure(dial->errors.take());
+  core.use_second_best(dial->slot);
+  co_return second_best;
+}
+
+Task<Result<Connection>> PoolState::connect(Dial* dial) {
+  auto connection = co_await reach_server(dial);
   if (!connection || !hooks.after_connect) co_return connection;
   auto prepared = co_await run_hook(hooks.after_connect, &*connection, SteadyTime::max());
   if (prepared) co_return connection;
@@ -233,13 +294,15 @@ Task<Result<Connection>> PoolState::connect(ServerSettings server) {
 
 Task<> PoolState::dial(Hold hold) {
   ServerSettings server = core.config().server;
-  const std::string peer = server.hosts.empty() ? std::string() : to_string(server.hosts.back());
+  const SteadyTime deadline = now() + server.connect_timeout;
+  const SessionTarget target = server.target;
+  Dial dial{.slot = hold.slot(), .server = std::move(server), .deadline = deadline, .errors = DialErrors(target)};
   const std::uint64_t span = tracer != nullptr ? tracer->dial_begun(core.name()) : 0;
-  auto connection = co_await connect(std::move(server));
+  auto connection = co_await connect(&dial);
   if (tracer != nullptr) tracer->dial_ended(span, connection ? nullptr : &connection.error());
   PoolActions actions;
   if (!connection) {
-    core.dial_failed(hold.settle(), connection.error(), peer, now(), actions);
+    core.dial_failed(hold.settle(), connection.error(), std::move(dial.peer), now(), actions);
   } else {
     PoolSlot* const slot = hold.settle();
     std::string version = connection->server_version_text();
@@ -252,8 +315,18 @@ Task<> PoolState::dial(Hold hold) {
   perform(std::move(actions));
 }
 
+/// After 25006: the server is asked what it is. An error: it will not do any more, or does not answer.
+Task<Result<>> PoolState::check_role(PoolSlot* slot) {
+  const auto role = co_await slot->connection->ask_role(now() + reset_timeout);
+  if (!role) co_return failure(role.error());
+  if (core.role_seen(slot, *role, now())) co_return Result<>{};
+  log.warn(core.name(), slot->connection->peer() + " is a " + std::string(to_string(*role)) + " now; it is left");
+  co_return failure(ErrorKind::closed, "its server has another role now");
+}
+
 /// True when something was reset. An error: close it.
-Task<Result<bool>> PoolState::clean_session(Connection* connection) {
+Task<Result<bool>> PoolState::clean_session(PoolSlot* slot) {
+  Connection* const connection = &*slot->connection;
   if (!connection->check_idle()) co_return failure(ErrorKind::closed, "the session is over");
   if (hooks.after_release) {
     if (auto done = co_await run_hook(hooks.after_release, connection, SteadyTime::max()); !done) {
@@ -261,14 +334,19 @@ Task<Result<bool>> PoolState::clean_session(Connection* connection) {
     }
   }
   const ResetProfile profile = reset_profile;
-  if (!connection->needs_reset(profile)) co_return false;
-  auto done = co_await connection->reset(profile, now() + reset_timeout);
-  if (!done) co_return failure(std::move(done.error()));
-  co_return true;
+  const bool resets = connection->needs_reset(profile);
+  if (resets) {
+    auto done = co_await connection->reset(profile, now() + reset_timeout);
+    if (!done) co_return failure(std::move(done.error()));
+  }
+  if (std::exchange(slot->role_in_doubt, false)) {
+    if (auto checked = co_await check_role(slot); !checked) co_return failure(std::move(checked.error()));
+  }
+  co_return resets;
 }
 
 Task<> PoolState::clean(Hold hold) {
-  const auto done = co_await clean_session(&*hold.slot()->connection);
+  const auto done = co_await clean_session(hold.slot());
   auto how = PoolCore::Cleaned::unusable;
   if (done) {
     how = *done ? PoolCore::Cleaned::reset : PoolCore::Cleaned::untouched;

@@ -46,6 +46,9 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   void resize(PoolSettings settings);
   void pause(bool paused);
 
+  /// Once, before anything else.
+  void listen_to_governor();
+
   // On the executor.
   Task<Result<>> start(SteadyTime deadline);
   Task<Result<bool>> recover(SteadyTime deadline);
@@ -57,6 +60,7 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   const Clock& clock;
   const PoolHooks hooks;
   PoolTracer* const tracer;
+  const std::function<void(const ServerSettings&)> on_schema_change;
   const bool lends_at_once;  ///< nothing runs before a connection is lent
   PoolCore core;
   Carriers carriers;
@@ -76,7 +80,9 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   class Drain;
   struct QueuePlace;
 
-  Returned judge(Connection& connection, bool discard) const noexcept;
+  Returned judge(PoolSlot* slot, bool discard) noexcept;
+  void note_schema_change() noexcept;
+  Returned judge_role(PoolSlot* slot) noexcept;
   void idle_event(PoolSlot* slot);
   void run_background(PoolActions actions);
   void drop(PoolSlot* slot) noexcept;
@@ -91,13 +97,17 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   void report(const PoolActions::Leak& leak) const;
   void announce(bool available);
   enum class Readiness { ready, useless, cancelled };
-  Task<Readiness> make_ready(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
-  Task<Result<>> prepare(Connection* connection, PoolCore::Taken taken, SteadyTime deadline);
-  Task<Result<>> check_alive(Connection* connection, SteadyTime deadline);
+  Task<Readiness> make_ready(PoolSlot* slot, PoolCore::Taken taken, SteadyTime deadline);
+  Task<Result<>> prepare(PoolSlot* slot, PoolCore::Taken taken, SteadyTime deadline);
+  Task<Result<>> check_alive(PoolSlot* slot, SteadyTime deadline);
   Task<Result<>> run_hook(PoolHooks::Step hook, Connection* connection, SteadyTime deadline);
-  Task<Result<Connection>> connect(ServerSettings server);
+  struct Dial;
+  Task<Result<Connection>> reach_host(Dial* dial, SteadyTime deadline);
+  Task<Result<Connection>> reach_server(Dial* dial);
+  Task<Result<Connection>> connect(Dial* dial);
   Task<> dial(Hold hold);
-  Task<Result<bool>> clean_session(Connection* connection);
+  Task<Result<bool>> clean_session(PoolSlot* slot);
+  Task<Result<>> check_role(PoolSlot* slot);
   Task<> clean(Hold hold);
   Task<> close_connection(Hold hold);
   /// Returns when the core's version differs from `seen`.

@@ -5,10 +5,21 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pg/duration_histogram.hpp"
+#include "pg/settings.hpp"
 
 namespace opi::pg {
+
+/// One of the hosts that a pool may dial. Role and availability are what all pools together know.
+struct PoolHost {
+  std::string host;  ///< "db1:5432"
+  HostRole role = HostRole::unknown;
+  bool available = true;          ///< the last dial that says something of the host did not fail
+  std::uint32_t connections = 0;  ///< of this pool
+  std::string last_error = {};
+};
 
 /// Counters and gauges at one moment, consistent with each other: idle + used + dialing + closing is what exists, and
 /// passes `max` only after a shrink, until what is lent comes back.
@@ -29,7 +40,8 @@ struct PoolStats {
   std::uint64_t closed_surplus = 0;   ///< the pool was made smaller
   std::uint64_t detached = 0;         ///< left the pool by Lease::detach
   std::uint64_t resets = 0, leaks = 0;
-  std::uint64_t fenced = 0;  ///< times that a server which had become read-only was left
+  std::uint64_t fenced = 0;         ///< times that a server of ours was found in a role which will not do
+  std::uint64_t closed_fenced = 0;  ///< connections closed because their server changed its role
 
   // Statements of DatabasePool::execute that shared a connection; the others are leases as any. Counted beside the
   // rest.
@@ -50,10 +62,11 @@ struct PoolStats {
   std::chrono::nanoseconds waited_total{0};
   std::chrono::nanoseconds used_total{0};  ///< of all leases, each to within some milliseconds
 
-  bool available = false;           ///< the last dial succeeded and the pool is open
-  std::string last_error = {};      ///< of the last dial, "" when it succeeded
-  std::string last_sqlstate = {};   ///< of the last dial, when the server answered with one
-  std::string server_version = {};  ///< of the last successful dial
+  bool available = false;            ///< the last dial succeeded and the pool is open
+  std::string last_error = {};       ///< of the last dial, "" when it succeeded
+  std::string last_sqlstate = {};    ///< of the last dial, when the server answered with one
+  std::string server_version = {};   ///< of the last successful dial
+  std::vector<PoolHost> hosts = {};  ///< in the order of the settings
 };
 
 }  // namespace opi::pg

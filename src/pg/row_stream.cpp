@@ -62,7 +62,7 @@ Task<Result<RowBlock>> RowStream::next_of(std::shared_ptr<State> state) {
       } else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
         co_return failure(ErrorKind::unsupported, "COPY through a stream of rows");
       } else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
-        if (ends_session(result.native())) session->note_loss();
+        session->note_failure(result.native());
         state->error = error_of_result(result.native(), session->peer());
         if (session->broken()) {
           state->ended = true;

@@ -31,6 +31,22 @@ std::string_view field(const pg_result* result, int code) {
   return value != nullptr ? value : "";
 }
 
+/// What libpq says of the network, in words of the C library or of its own.
+std::string_view network_error(std::string_view text) {
+  using Word = std::pair<std::string_view, std::string_view>;
+  constexpr std::array words = {
+      Word{"No route to host", "EHOSTUNREACH"},
+      Word{"Network is unreachable", "ENETUNREACH"},
+      Word{"Connection timed out", "ETIMEDOUT"},
+      Word{"Connection reset by peer", "ECONNRESET"},
+      Word{"server closed the connection unexpectedly", "ECONNRESET"},
+      Word{"could not translate host name", "EAI_NONAME"},
+      Word{"No such file or directory", "ENOENT"},  // a unix socket whose server is not there
+  };
+  const auto* const found = std::ranges::find_if(words, [text](const Word& word) { return text.contains(word.first); });
+  return found != words.end() ? found->second : std::string_view();
+}
+
 bool is_sqlstate(std::string_view text) {
   return text.size() == 5 &&
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
@@ -74,14 +90,21 @@ Error error_of_dial(const pg_conn* connection, std::string_view peer) {
   if (!message.sqlstate.empty()) {
     Error error(sqlstate::kind_of(message.sqlstate), fmt::format("{}: {}", peer, message.text));
     error.code = std::move(message.sqlstate);
-    // Nobody needs to come: the server asks to be tried again.
-    if (error.code == sqlstate::too_many_connections) return std::move(error).handled_by(Handling::retry);
+    // Nobody needs to come: the server asks to be tried again. Where it is not full but one role or one database has
+    // its limit, which the name of the function tells, that helps nobody else.
+    if (error.code == sqlstate::too_many_connections) {
+      const std::string_view text = raw;
+      const bool limit = text.contains("InitializeSessionUserId") || text.contains("CheckMyDatabase");
+      return std::move(error).handled_by(limit ? Handling::wait : Handling::retry);
+    }
     return error;
   }
   if (message.text.contains("Connection refused")) {
     return Error(ErrorKind::unavailable, fmt::format("connection refused by {}", peer)).with_code("ECONNREFUSED");
   }
-  return {ErrorKind::unavailable, fmt::format("{}: {}", peer, message.text.empty() ? "no connection" : message.text)};
+  return Error(ErrorKind::unavailable,
+               fmt::format("{}: {}", peer, message.text.empty() ? "no connection" : message.text))
+      .with_code(std::string(network_error(message.text)));
 }
 
 Error error_of_loss(const pg_conn* connection, std::string_view peer) {

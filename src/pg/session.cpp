@@ -219,7 +219,7 @@ bool Session::take(Exchange& exchange, PGresult* raw) {
       return false;
     default: break;
   }
-  if (ends_session(raw)) end_ = End::server;
+  note_failure(raw);
   if (exchange.error || exchange.syncs_ignored > 0) return true;
   exchange.error = error_of_result(raw, peer_);
   exchange.plan_is_stale = says_plan_is_stale(raw);

@@ -63,6 +63,10 @@ class Session : public std::enable_shared_from_this<Session> {
     touched_ = touched_ || notification_;
   }
   bool take_touched() noexcept { return std::exchange(touched_, false); }
+  bool take_write_refused() noexcept { return std::exchange(write_refused_, false); }
+  bool take_plan_was_stale() noexcept { return std::exchange(plan_was_stale_, false); }
+  HostRole reported_role() const noexcept;
+  Task<Result<HostRole>> ask_role(SteadyTime deadline);
   void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
   void limit_statements(std::size_t statements_max) { statements_.limit(statements_max); }
   void forget_statements() { statements_.doom_all(); }
@@ -111,6 +115,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void note_loss() noexcept {
     if (end_ == End::none) end_ = End::server;
   }
+  /// What an error says of the session, beyond its statement.
+  void note_failure(const PGresult* result) noexcept;
   bool transaction_is_open() const noexcept;
   bool send_prepared(const char* name, const Params& params, Format results);
   void deliver_notifications() noexcept;
@@ -174,7 +180,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool dirty_ = false;
   bool statements_unknown_ = false;  ///< somebody else's PREPARE or DEALLOCATE ran, or one of ours has no known outcome
   bool preparing_ = false;
-  int syncs_pending_ = 0;  ///< ends of pipelined batches that have not come
+  bool write_refused_ = false;   ///< 25006, since it was last asked
+  bool plan_was_stale_ = false;  ///< likewise
+  int syncs_pending_ = 0;        ///< ends of pipelined batches that have not come
   std::uint64_t statements_run_ = 0;
   std::uint64_t use_ = 0;
 };

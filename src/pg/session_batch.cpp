@@ -123,7 +123,7 @@ bool Session::take(BatchRun& run, PGresult* raw) {
       return true;
     default: break;
   }
-  if (ends_session(raw)) end_ = End::server;
+  note_failure(raw);
   if (run.syncs_ignored == 0 && !run.error) run.error = error_of_result(raw, peer_);
   return true;
 }

@@ -2,7 +2,9 @@
 #include <sys/socket.h>
 
 #include "aio/with_deadline.hpp"
+#include "pg/server_error.hpp"
 #include "pg/session.hpp"
+#include "pg/sqlstate.hpp"
 
 namespace opi::pg {
 namespace {
@@ -13,6 +15,11 @@ namespace {
 constexpr std::string_view reset_batch =
     "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; "
     "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+std::string_view result_field(const PGresult* result, int code) {
+  const char* const value = PQresultErrorField(result, code);
+  return value != nullptr ? value : "";
+}
 
 Task<Result<>> without_value(Task<Result<ResultSet>> operation) {
   auto result = co_await std::move(operation);
@@ -30,6 +37,28 @@ Task<Result<>> Session::ping(SteadyTime deadline) {
   if (auto usable = check_usable({}, nullptr); !usable) co_return failure(std::move(usable.error()));
   if (deadline <= std::chrono::steady_clock::now()) co_return failure(ErrorKind::timed_out, "no time left for a ping");
   co_return co_await aio::with_deadline(without_value(run_own({})), deadline, "no answer to a ping from " + peer_);
+}
+
+/// From version 14 the server tells by itself.
+HostRole Session::reported_role() const noexcept {
+  const char* const standby = PQparameterStatus(handle_.get(), "in_hot_standby");
+  if (standby == nullptr) return HostRole::unknown;
+  return std::string_view(standby) == "on" ? HostRole::standby : HostRole::primary;
+}
+
+Task<Result<HostRole>> Session::ask_role(SteadyTime deadline) {
+  if (auto usable = check_usable({}, nullptr); !usable) co_return failure(std::move(usable.error()));
+  auto answer = co_await aio::with_deadline(run_own("SELECT pg_catalog.pg_is_in_recovery()"), deadline,
+                                            "no answer from " + peer_ + " to what its role is");
+  if (!answer) co_return failure(std::move(answer.error()));
+  if (answer->size() != 1) co_return failure(ErrorKind::internal, peer_ + " does not say what its role is");
+  co_return (*answer)[0].text(0) == "t" ? HostRole::standby : HostRole::primary;
+}
+
+void Session::note_failure(const PGresult* result) noexcept {
+  if (ends_session(result)) note_loss();
+  write_refused_ = write_refused_ || result_field(result, PG_DIAG_SQLSTATE) == sqlstate::read_only_sql_transaction;
+  plan_was_stale_ = plan_was_stale_ || says_plan_is_stale(result);
 }
 
 bool Session::needs_reset(ResetProfile profile) const noexcept {
@@ -65,7 +94,7 @@ void Session::on_idle_event(std::shared_ptr<const std::function<void()>> handler
 }
 
 std::uint64_t Session::begin_hold() {
-  running_ = true;
+  running_ = touched_ = true;
   held_ = ++holds_begun_;
   watch_.begin_operation();
   return held_;

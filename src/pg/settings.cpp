@@ -9,6 +9,7 @@ namespace opi::pg {
 namespace {
 
 constexpr std::size_t text_bytes_max = 1'024;  // of any one setting; far above what a server takes
+constexpr std::size_t name_bytes_max = 63;     // NAMEDATALEN - 1: the server cuts longer ones and lets in somebody else
 constexpr std::size_t hosts_max = 32;
 constexpr std::uint32_t connections_max = 10'000;
 constexpr std::uint32_t waiting_max = 1'000'000;
@@ -25,12 +26,13 @@ bool is_setting_name(std::string_view name) {
   });
 }
 
-Result<> check_text(std::string_view field, std::string_view text, bool required) {
+Result<> check_text(std::string_view field, std::string_view text, bool required,
+                    std::size_t bytes_max = text_bytes_max) {
   if (required && text.empty()) return failure(ErrorKind::invalid, fmt::format("{}: must not be empty", field));
   if (text.contains('\0')) return failure(ErrorKind::invalid, fmt::format("{}: must not contain a NUL byte", field));
-  if (text.size() > text_bytes_max) {
+  if (text.size() > bytes_max) {
     return failure(ErrorKind::invalid,
-                   fmt::format("{}: has {} bytes; at most {} are allowed", field, text.size(), text_bytes_max));
+                   fmt::format("{}: has {} bytes; at most {} are allowed", field, text.size(), bytes_max));
   }
   return {};
 }
@@ -55,6 +57,40 @@ std::string milliseconds(std::chrono::milliseconds duration) {
 
 }  // namespace
 
+std::string_view to_string(SessionTarget target) noexcept {
+  switch (target) {
+    case SessionTarget::any: return "any";
+    case SessionTarget::read_write: return "read-write";
+    case SessionTarget::read_only: return "read-only";
+    case SessionTarget::primary: return "primary";
+    case SessionTarget::standby: return "standby";
+    case SessionTarget::prefer_standby: return "prefer-standby";
+  }
+  return "any";
+}
+
+std::string_view to_string(HostRole role) noexcept {
+  switch (role) {
+    case HostRole::unknown: return "unknown";
+    case HostRole::primary: return "primary";
+    case HostRole::standby: return "standby";
+  }
+  return "unknown";
+}
+
+Fit fit_of(SessionTarget target, HostRole role) noexcept {
+  const bool standby = role == HostRole::standby;
+  switch (target) {
+    case SessionTarget::any: return Fit::good;
+    case SessionTarget::read_write:
+    case SessionTarget::primary: return standby ? Fit::none : Fit::good;
+    case SessionTarget::read_only:
+    case SessionTarget::standby: return standby ? Fit::good : Fit::none;
+    case SessionTarget::prefer_standby: return standby ? Fit::good : Fit::second_best;
+  }
+  return Fit::good;
+}
+
 std::string to_string(const HostPort& host) {
   if (host.host.starts_with('/')) return host.host;
   if (host.host.contains(':')) return fmt::format("[{}]:{}", host.host, host.port);
@@ -72,11 +108,15 @@ Result<> validate(const ServerSettings& server) {
     if (host.host.contains(',')) return failure(ErrorKind::invalid, "host: give several hosts as several entries");
     if (host.port == 0) return failure(ErrorKind::invalid, "port: must be 1 to 65535");
   }
-  if (const auto checked = check_text("user", server.user, true); !checked) return checked;
-  if (const auto checked = check_text("database", server.database, true); !checked) return checked;
+  if (const auto checked = check_text("user", server.user, true, name_bytes_max); !checked) return checked;
+  if (const auto checked = check_text("database", server.database, true, name_bytes_max); !checked) return checked;
   if (const auto checked = check_text("application_name", server.application_name, false); !checked) return checked;
   if (const auto checked = check_text("tls_ca_file", server.tls_ca_file, false); !checked) return checked;
+  if (server.channel_binding == ChannelBinding::require && server.tls == TlsMode::disable) {
+    return failure(ErrorKind::invalid, "channel_binding: require needs TLS; set tls to require or verify_full");
+  }
   if (server.connect_timeout.count() <= 0) return failure(ErrorKind::invalid, "connect_timeout: must be above 0");
+  if (server.role_recheck.count() <= 0) return failure(ErrorKind::invalid, "role_recheck: must be above 0");
   return check_options(server);
 }
 
@@ -114,7 +154,7 @@ std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettin
       {"statement_timeout", milliseconds(server.statement_timeout)},
       {"lock_timeout", milliseconds(server.lock_timeout)},
       {"idle_in_transaction_session_timeout", milliseconds(server.idle_in_transaction_timeout)},
-      {"default_transaction_read_only", "off"},
+      {"default_transaction_read_only", server.target == SessionTarget::read_only ? "on" : "off"},
       {"row_security", "on"},
       {"DateStyle", "ISO"},
       {"bytea_output", "hex"},

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -16,6 +17,13 @@ namespace opi::pg {
 
 /// TLS as libpq's sslmode names it.
 enum class TlsMode { disable, prefer, require, verify_ca, verify_full };
+
+/// Whether the password's proof (SCRAM) is bound to the TLS session, so that nobody in the middle can pass it on.
+enum class ChannelBinding {
+  disable,
+  prefer,
+  require,  ///< the server must ask for such a proof; needs TLS
+};
 
 /// Gives the password at each dial, so that it can be rotated while running. Called on the blocking pool; must be safe
 /// from any thread. An error ends that dial as ErrorKind::unavailable.
@@ -27,14 +35,40 @@ struct HostPort {
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 
-/// One server (or several hosts of one cluster, tried in order).
+/// Which servers of a cluster will do, as libpq's target_session_attrs names them. Our sessions pin
+/// default_transaction_read_only, so a server that is no standby takes writes: read_write is primary, read_only is
+/// standby, where read_only also pins its sessions to reading whatever becomes of their server.
+enum class SessionTarget { any, read_write, read_only, primary, standby, prefer_standby };
+std::string_view to_string(SessionTarget target) noexcept;
+
+/// What a server is in its cluster.
+enum class HostRole : std::uint8_t { unknown, primary, standby };
+std::string_view to_string(HostRole role) noexcept;
+
+/// Whether a server of this role will do; second_best: where nothing better is there.
+enum class Fit { good, second_best, none };
+Fit fit_of(SessionTarget target, HostRole role) noexcept;
+
+/// In which order the hosts of a cluster are tried.
+enum class HostOrder {
+  listed,    ///< as they are written: the first that will do
+  balanced,  ///< the one that has the fewest of the pool's connections first; at random among equals
+};
+
+/// One server, or several hosts of one cluster.
 struct ServerSettings {
   std::vector<HostPort> hosts;
+  SessionTarget target = SessionTarget::any;
+  HostOrder host_order = HostOrder::listed;
+  /// How long it is believed that a server is a primary or a standby; for targets other than `any`. Idle connections
+  /// are asked again before they are lent.
+  std::chrono::milliseconds role_recheck{10'000};
   std::string user;
   std::string database;
   PasswordProvider password = {};  ///< empty: none is sent
   TlsMode tls = TlsMode::prefer;
-  std::string tls_ca_file = {};  ///< empty: the system's
+  std::string tls_ca_file = {};  ///< empty: the system's; read at each dial, so a file that was replaced is used
+  ChannelBinding channel_binding = ChannelBinding::prefer;
   std::string application_name = "opi";
   std::chrono::milliseconds connect_timeout{10'000};    ///< of one dial, all hosts and authentication included
   std::chrono::milliseconds statement_timeout{60'000};  ///< pinned in the startup packet; 0: none
@@ -91,9 +125,9 @@ Result<> validate(const PoolConfig& config);
 
 /// What every session of ours pins in its startup packet, so that nothing a tenant plants (settings of roles and
 /// databases, search paths, operators) can steer it: role=none, search_path=pg_catalog,pg_temp,
-/// standard_conforming_strings=on, client_encoding=UTF8, the timeouts, default_transaction_read_only=off,
-/// row_security=on, DateStyle=ISO, bytea_output=hex (our values are read in that form). Returned as name and value in
-/// the order sent.
+/// standard_conforming_strings=on, client_encoding=UTF8, the timeouts, default_transaction_read_only=off (on for
+/// SessionTarget::read_only), row_security=on, DateStyle=ISO, bytea_output=hex (our values are read in that form).
+/// Returned as name and value in the order sent.
 std::vector<std::pair<std::string, std::string>> startup_pins(const ServerSettings& server);
 
 }  // namespace opi::pg

@@ -1,6 +1,11 @@
 #include "pg/socket_watch.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/system/system_error.hpp>
+#include <cerrno>
 #include <mutex>
 #include <optional>
 
@@ -118,11 +123,16 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
   }
 
   void release() noexcept {
+    if (!descriptor.is_open()) return;
+    const int own = descriptor.native_handle();
     try {
-      if (descriptor.is_open()) descriptor.release();
+      // Not `close`: that leaves it to the system to take the descriptor off the reactor, which the system does only
+      // when no other descriptor leads to the same socket.
+      descriptor.release();
     } catch (const std::exception&) {
       // The reactor has forgotten it already.
     }
+    ::close(own);
   }
 
   const asio::any_io_executor executor;
@@ -142,7 +152,16 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
 
 SocketWatch::SocketWatch(const asio::any_io_executor& executor, int descriptor)
     : state_(std::make_shared<State>(executor)) {
-  state_->descriptor.assign(descriptor);
+  // A descriptor of our own: libpq closes its own when it finds the connection lost, and the number may be another
+  // socket's by the time we hear of it.
+  const int own = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) throw boost::system::system_error(errno, boost::system::system_category(), "watching a socket");
+  boost::system::error_code error;
+  state_->descriptor.assign(own, error);
+  if (error) {
+    ::close(own);
+    throw boost::system::system_error(error, "watching a socket");
+  }
   const std::scoped_lock lock(state_->mutex);
   state_->arm(State::Wait::wait_read);
 }

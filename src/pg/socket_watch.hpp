@@ -1,6 +1,6 @@
 #pragma once
 /// @file
-/// Tells when libpq's socket can be read or written, without ever owning it.
+/// Tells when libpq's socket can be read or written, through a descriptor of its own.
 
 #include <functional>
 #include <memory>
@@ -13,7 +13,9 @@ namespace opi::pg {
 /// Watches one connected socket until it is detached. One readiness event is always asked for, also between operations:
 /// a server that ends an idle session is noticed at once, and taking or giving back a connection costs no system call.
 ///
-/// Ownership: borrows the descriptor; `detach()` (or destruction) before libpq closes it.
+/// Ownership: a duplicate of the descriptor, until `detach()` or destruction; the socket stays open as long.
+///
+/// Errors: the constructor throws boost::system::system_error when the process has no descriptors left.
 ///
 /// Threading: one user at a time, on any executor; the waiting coroutine resumes on its own.
 ///

@@ -57,13 +57,18 @@ bool is_additive(const Action& action) noexcept {
   }
 }
 
-void keep_additive(DeploymentPlan& plan) {
+void keep_additive(DeploymentPlan& plan, const project::DatabaseNames& names) {
+  const auto stays = [&](const Action& action) {
+    const bool our_login =
+        action.subject == names.login_a || action.subject == names.login_b || action.subject == names.read_only;
+    return is_additive(action) || (our_login && action.subject != names.base);
+  };
   for (const auto& action : plan.actions) {
-    if (!is_additive(action))
+    if (!stays(action))
       plan.notes.push_back(
           fmt::format("adopted, only adding: left as it is: {} {}: {}", action.object, action.name, action.detail));
   }
-  std::erase_if(plan.actions, [](const Action& action) { return !is_additive(action); });
+  std::erase_if(plan.actions, [&](const Action& action) { return !stays(action); });
 }
 
 bool owner_still_logs_in(const store::InventoryEntry* known) noexcept {
@@ -74,6 +79,9 @@ bool owner_still_logs_in(const store::InventoryEntry* known) noexcept {
 }
 
 void use_journaled_logins(DesiredDeployment& desired, const store::InventoryEntry* known) {
+  // What was taken from the journal before may have been retired since.
+  if (desired.names.login_a == desired.names.base)
+    desired.names.login_a = project::database_names(desired.project, desired.deployment).login_a;
   if (known == nullptr) return;
   for (const auto& one : known->credentials) {
     if (one.slot == store::LoginSlot::a) desired.names.login_a = one.login;

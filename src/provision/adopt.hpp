@@ -28,8 +28,9 @@ struct AdoptReport {
 
 /// True for an action that changes nothing that is there.
 bool is_additive(const Action& action) noexcept;
-/// Leaves the additive actions in `plan`; each of the others becomes a note.
-void keep_additive(DeploymentPlan& plan);
+/// Leaves the additive actions in `plan`, and those on logins that are ours, not the adopted owner; each of the others
+/// becomes a note.
+void keep_additive(DeploymentPlan& plan, const project::DatabaseNames& names);
 
 /// The owner of an adopted deployment may log in, as the application does, until the first rotation away from its
 /// password is over: until the first credential of slot a is retired.

@@ -32,7 +32,9 @@ std::optional<ApprovalKind> approval_kind(const Action& action) noexcept {
     case ActionKind::reown_object:
     case ActionKind::set_schema_owner: return ApprovalKind::change_owner;
     case ActionKind::copy_over: return ApprovalKind::clone_over;
-    default: return action.sign == Sign::remove ? std::optional(ApprovalKind::drop) : std::nullopt;
+    case ActionKind::drop_database:
+    case ActionKind::drop_role: return ApprovalKind::drop;
+    default: return std::nullopt;
   }
 }
 
@@ -47,10 +49,12 @@ std::vector<std::string> demanded_approval(const std::vector<Action>& actions, c
   return names;
 }
 
-Error needs_approval(std::string_view project, std::string_view deployment, const std::vector<std::string>& kinds) {
+Error needs_approval(std::string_view project, std::string_view deployment, const std::vector<std::string>& kinds,
+                     bool whole) {
+  const auto selection = whole ? std::string() : fmt::format(" {} {}", project, deployment);
   return Error(ErrorKind::denied, fmt::format("{}/{}: needs approval: {}", project, deployment, fmt::join(kinds, ", ")))
-      .with_remedy(fmt::format("look at: opi plan {0} {1}, then: opi apply {0} {1} --digest, with the digest it shows",
-                               project, deployment))
+      .with_remedy(
+          fmt::format("look at: opi plan{0}, then: opi apply{0} --digest, with the digest it shows", selection))
       .handled_by(Handling::needs_person);
 }
 
@@ -66,13 +70,17 @@ bool same_digest(std::string_view given, std::string_view digest) noexcept {
 }
 
 ApprovedEffects::ApprovedEffects(const DeploymentPlan& plan) : title_(plan.title()) {
-  for (const auto& action : plan.actions) effects_.insert(action.effect());
+  for (const auto& action : plan.actions) {
+    effects_.insert(action.effect());
+    if (action.kind == ActionKind::rotate_login) rotated_.insert(action.subject);
+  }
 }
 
 std::optional<Error> ApprovedEffects::refusal_of(std::span<const Action> actions) const {
   for (const auto& action : actions) {
     // The journaled password may always be set again: the same bytes.
     if (action.kind == ActionKind::set_password || effects_.contains(action.effect())) continue;
+    if (stage_of(action.kind) <= Stage::verify && rotated_.contains(action.subject)) continue;
     return Error(ErrorKind::conflict, fmt::format("{}: the world has moved since the plan: {} {} ({}) was not in it",
                                                   title_, action.object, action.name, action.detail))
         .with_remedy("look at the new plan: opi plan")

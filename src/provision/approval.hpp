@@ -31,14 +31,17 @@ std::optional<ApprovalKind> approval_kind(const Action& action) noexcept;
 /// The kinds under `policy` that a plan has, each once, as they are written: "change-owner".
 std::vector<std::string> demanded_approval(const std::vector<Action>& actions, const ApprovalPolicy& policy);
 
-/// The answer to whoever would do it without: needs a person, and says how.
-Error needs_approval(std::string_view project, std::string_view deployment, const std::vector<std::string>& kinds);
+/// The answer to whoever would do it without: needs a person, and says how. `whole`: it shows in the plan of everything
+/// only.
+Error needs_approval(std::string_view project, std::string_view deployment, const std::vector<std::string>& kinds,
+                     bool whole = false);
 
 /// At least the first 8 hex digits of a digest, and not one that differs.
 Result<std::string> parse_digest(std::string_view text);
 bool same_digest(std::string_view given, std::string_view digest) noexcept;
 
 /// The effects that somebody has approved for one deployment; whatever else turns out to be needed is not among them.
+/// Who approves a rotation approves what is done to the login that takes over.
 class ApprovedEffects {
  public:
   explicit ApprovedEffects(const DeploymentPlan& plan);
@@ -48,6 +51,7 @@ class ApprovedEffects {
  private:
   std::string title_;
   std::set<std::string> effects_;
+  std::set<std::string> rotated_;  ///< logins that take over
 };
 
 }  // namespace opi::provision

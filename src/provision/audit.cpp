@@ -30,7 +30,7 @@ void AuditTrail::add_entry(std::string key, std::string action, std::string stat
 
 void AuditTrail::add(const std::vector<Action>& actions, const StatementContext& context) {
   auto masked = context;
-  masked.verifier = "***";
+  masked.verifiers.clear();
   for (const auto& action : actions) {
     const auto key = action.effect();
     if (pending(key)) continue;

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <set>
 #include <unordered_map>
@@ -14,6 +13,7 @@
 #include "aio/with_deadline.hpp"
 #include "provision/manager_parts.hpp"
 #include "provision/observe.hpp"
+#include "provision/sessions.hpp"
 
 namespace opi::provision {
 namespace {
@@ -39,6 +39,9 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
                           .database = plan.database,
                           .pool = plan.pool};
   report.notes = plan.notes;
+  for (const auto& drift : plan.drifts) {
+    if (drift.policy == DriftPolicy::warn) report.notes.push_back(drift.detail);
+  }
   if (plan.refusal) {
     report.outcome = DeploymentOutcome::refused;
     report.error = plan.refusal;
@@ -50,6 +53,10 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
     report.error = plan.waiting;
   }
   return report;
+}
+
+bool rotates(const DeploymentPlan& plan) {
+  return std::ranges::any_of(plan.actions, [](const Action& one) { return one.kind == ActionKind::rotate_login; });
 }
 
 constexpr std::chrono::seconds flow_grace{5};  ///< what waits within a flow has the flow's own deadline and says more
@@ -87,6 +94,20 @@ std::vector<DesiredDeployment> DatabaseManager::desired(const Selection& selecti
   return all;
 }
 
+/// Logins whose overlap is over: how long they go on depends on their sessions.
+std::vector<std::string> DatabaseManager::ending_logins(const Estate& estate, std::string_view pool) {
+  std::vector<std::string> logins;
+  for (const auto& one : estate.desired) {
+    const auto* known = one.pool == pool ? estate.inventory.find(one.project, one.deployment) : nullptr;
+    const auto* replaced = known == nullptr ? nullptr : replaced_login(*known);
+    if (replaced != nullptr && replaced->overlap_over) logins.push_back(replaced->login);
+  }
+  for (const auto* gone : estate.undeclared(pool)) {
+    for (auto& role : roles_of(gone->deployment.base_name)) logins.push_back(std::move(role));
+  }
+  return logins;
+}
+
 Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, pg::Connection* connection) {
   std::vector<std::string> names;
   for (const auto& one : estate->desired) {
@@ -94,15 +115,22 @@ Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, p
     names.insert(names.end(),
                  {one.database, one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
   }
+  for (const auto* gone : estate->undeclared(pool)) {
+    for (auto& role : roles_of(gone->deployment.base_name)) names.push_back(std::move(role));
+    for (auto& database : databases_of(gone->deployment)) names.push_back(std::move(database));
+  }
   auto observed = co_await observe_server(connection, std::move(names));
   if (!observed) co_return failure(std::move(observed.error()));
+  auto sessions = co_await count_sessions(connection, ending_logins(*estate, pool));
+  if (!sessions) co_return failure(std::move(sessions.error()));
+  observed->sessions = *std::move(sessions);
   estate->servers.insert_or_assign(std::move(pool), std::move(observed));
   co_return Result<>{};
 }
 
 /// The inventory and each server once, without locks.
-Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted) {
-  Estate estate{.desired = std::move(wanted)};
+Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted, bool whole) {
+  Estate estate{.desired = std::move(wanted), .whole = whole};
   auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "observe main"});
   if (!lease) co_return failure(lease.error().to_error());
   auto* connection = &**lease;
@@ -132,6 +160,9 @@ Task<> DatabaseManager::observe_further(Estate* estate) {
   std::set<std::string> pools;
   for (const auto& one : estate->desired) {
     if (one.pool != "main" && !one.refusal) pools.insert(one.pool);
+  }
+  for (const auto& server : estate->inventory.servers) {
+    if (server.pool != "main" && !estate->undeclared(server.pool).empty()) pools.insert(server.pool);
   }
   for (const auto& name : pools) {
     auto found = tools_.pools == nullptr ? failure(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name))
@@ -185,7 +216,7 @@ Task<Result<ObservedInside>> DatabaseManager::enter(const DesiredDeployment* wan
   ++stats_.tenant_connections;
   auto connection = co_await pg::Connection::connect(executor, settings, *tools_.blocking, deadline);
   if (!connection) co_return failure(std::move(connection.error()));
-  auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->schemas);
+  auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->watched_schemas());
   if (inside && with_foreign) {
     auto foreign = co_await observe_foreign_objects(&*connection, wanted->names.base, wanted->schemas);
     if (foreign) {
@@ -216,6 +247,8 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
                   .server = server == nullptr ? nothing : *server,
                   .known = estate.inventory.find(wanted.project, wanted.deployment),
                   .inside = inside};
+  input.policies = &settings_.drift;
+  input.rotate = rotation_is_due(settings_.rotation, input.known, SystemClock().wall());
   if (found != estate.inventory.servers.end()) input.server_id = found->id;
   if (const auto decided = estate.decisions.find(wanted.title()); decided != estate.decisions.end())
     input.clone = &decided->second;
@@ -224,7 +257,7 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
   return plan;
 }
 
-Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool with_kept) {
+Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look) {
   Plan plan;
   plan.deployments.reserve(estate->desired.size());
   for (const auto& wanted : estate->desired) {
@@ -233,18 +266,14 @@ Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look, bool 
       inside = co_await look_inside(estate, &wanted);
     plan.deployments.push_back(plan_one(*estate, wanted, inside ? &*inside : nullptr));
   }
-  if (with_kept) {
-    std::vector<std::string> broken;
-    for (const auto& file : projects_.errors()) broken.push_back(file.source.file);
-    plan.kept = kept_deployments(estate->desired, estate->inventory, broken);
-  }
+  plan_removals(*estate, plan);
   co_return plan;
 }
 
 Task<Result<Plan>> DatabaseManager::plan(Selection selection) {
-  auto estate = co_await observe(desired(selection));
+  auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("plan"));
-  co_return co_await plan_estate(&*estate, true, selection.everything());
+  co_return co_await plan_estate(&*estate, true);
 }
 
 FlowTools DatabaseManager::flow_tools() {
@@ -259,7 +288,9 @@ FlowTools DatabaseManager::flow_tools() {
           .cluster = settings_.rules.cluster,
           .repository = settings_.repository,
           .log = tools_.log,
-          .on_step = tools_.on_step};
+          .on_step = tools_.on_step,
+          .rotation = settings_.rotation,
+          .drift = settings_.drift};
 }
 
 /// A flow's deadline holds also when a server stops answering in the middle: the flow is told, and ends.
@@ -285,7 +316,8 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
 Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
     auto item = std::move(work->queue[work->next++]);
-    auto report = co_await run_flow(std::move(item.desired), work->cause, std::move(item.order));
+    auto report = item.removal ? co_await run_removal(*std::move(item.removal), work->cause)
+                               : co_await run_flow(std::move(item.desired), work->cause, std::move(item.order));
     if (report.error)
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
@@ -310,62 +342,13 @@ Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
-/// A new version of a file that changes nothing for a database is still the version that is in force.
-Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan* plan) {
-  std::vector<store::Declaration> declarations;
-  for (std::size_t i = 0; i < estate->desired.size(); ++i) {
-    const auto& wanted = estate->desired[i];
-    const auto* known = estate->inventory.find(wanted.project, wanted.deployment);
-    const auto& planned = plan->deployments[i];
-    if (known == nullptr || planned.refusal || planned.waiting || !planned.actions.empty() || planned.to_record)
-      continue;
-    const auto& record = known->deployment;
-    if (record.blob_id == wanted.source.blob && record.file == wanted.source.file &&
-        record.namespace_ == wanted.namespace_)
-      continue;
-    store::Declaration one{
-        .key = record.key, .cluster = record.cluster, .server_id = record.server_id, .base_name = record.base_name};
-    one.namespace_ = wanted.namespace_;
-    one.repository = settings_.repository;
-    one.file = wanted.source.file;
-    one.blob_id = wanted.source.blob;
-    one.commit_id = wanted.source.commit;
-    declarations.push_back(std::move(one));
-  }
-  if (declarations.empty()) co_return Result<>{};
-  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "record versions"});
-  if (!lease) co_return failure(lease.error().to_error());
-  auto declared = co_await store::declare_deployments(&**lease, std::move(declarations));
-  if (!declared) co_return failure(std::move(declared.error()));
-  co_return Result<>{};
-}
-
-/// Who approved what, in the history of each deployment that it is about.
-Task<Result<>> DatabaseManager::record_approval(const Plan* plan, store::Cause cause) {
-  std::vector<store::HistoryEvent> events;
-  for (const auto& one : plan->deployments) {
-    if (one.actions.empty()) continue;
-    store::HistoryEvent event{.at = SystemClock().wall(), .project = one.project, .deployment = one.deployment};
-    event.server = one.pool;
-    event.action = "approve_plan";
-    event.cause = cause;
-    event.message = fmt::format("digest {}, {} actions{}{}", plan->digest(), one.actions.size(),
-                                one.approval.empty() ? "" : ", among them: ", fmt::join(one.approval, ", "));
-    events.push_back(std::move(event));
-  }
-  if (events.empty()) co_return Result<>{};
-  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "record an approval"});
-  if (!lease) co_return failure(lease.error().to_error());
-  co_return co_await store::append_history(&**lease, std::move(events));
-}
-
 Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress,
                                                  std::string digest) {
   const auto began = now();
-  auto estate = co_await observe(desired(selection));
+  auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
   const bool approved = !digest.empty();
-  auto plan = co_await plan_estate(&*estate, approved, selection.everything());
+  auto plan = co_await plan_estate(&*estate, approved);
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
   if (approved) {
     if (const auto actual = plan->digest(); !same_digest(digest, actual)) {
@@ -378,6 +361,8 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     auto recorded = co_await record_approval(&*plan, cause);
     if (!recorded) co_return failure(std::move(recorded.error()).while_doing("apply"));
   }
+  auto noted = co_await record_drift(&*estate, &*plan);
+  if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -390,6 +375,7 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     const bool blocked = !planned.approval.empty() && !approved;
     if (!planned.refusal && !planned.waiting && !blocked && (!planned.actions.empty() || planned.to_record || deep)) {
       FlowOrder order{.look_deep = deep};
+      if (rotates(planned)) order.rotation = RotationPace::seamless;
       if (approved) order.approved.emplace(planned);
       work->queue.push_back({wanted, std::move(order)});
       continue;
@@ -400,26 +386,21 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     if (progress) progress(settled);
     report.deployments.push_back(std::move(settled));
   }
+  queue_removals(*estate, *plan, approved, *work, report);
   co_await run_in_ranks(work, &estate->desired);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)
     tools_.log.warn("sources", "the versions in force could not be recorded", {{"cause", updated.error().to_string()}});
-  for (const auto& kept : plan->kept) {
-    DeploymentReport one{.project = kept.project,
-                         .deployment = kept.deployment,
-                         .namespace_ = kept.namespace_,
-                         .database = kept.database,
-                         .pool = kept.pool,
-                         .outcome = DeploymentOutcome::kept};
-    one.notes = {kept.reason};
-    report.deployments.push_back(std::move(one));
-  }
-  std::ranges::sort(report.deployments, [](const auto& a, const auto& b) {
-    return std::tie(a.project, a.deployment, a.file) < std::tie(b.project, b.deployment, b.file);
-  });
+  sort_rows(report);
   report.duration = since(began);
   co_return report;
+}
+
+Error DatabaseManager::nothing_selected(const Selection& selection) const {
+  const auto name = selection.deployment.empty() ? selection.project : selection.project + "/" + selection.deployment;
+  return Error(ErrorKind::not_found,
+               fmt::format("{}: no such deployment with a database in cluster \"{}\"", name, settings_.rules.cluster));
 }
 
 Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(std::string project,
@@ -427,22 +408,27 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
                                                                                 store::Cause cause) {
   auto wanted = desired({.project = project, .deployment = deployment});
   if (wanted.empty()) {
-    co_return failure(
-        Error(ErrorKind::not_found, fmt::format("{}/{}: no such deployment with a database in cluster \"{}\"", project,
-                                                deployment, settings_.rules.cluster)));
+    co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
   co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
 }
 
-Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment) {
+Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment,
+                                                       LoginPurpose purpose) {
   const auto title = project + "/" + deployment;
   auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "credentials of " + title});
   if (!lease) co_return failure(lease.error().to_error().while_doing("credentials of " + title));
   auto found = co_await store::find_deployment(&**lease, {.project = project, .deployment = deployment});
   if (!found) co_return failure(std::move(found.error()).while_doing("credentials of " + title));
-  auto published = co_await store::published_credential(&**lease, found->id);
+  const bool reads = purpose == LoginPurpose::read_only;
+  auto published = reads ? co_await store::current_credential(&**lease, found->id, store::LoginSlot::read_only)
+                         : co_await store::published_credential(&**lease, found->id);
   if (!published) co_return failure(std::move(published.error()).while_doing("credentials of " + title));
   lease->release();
+  if (reads && (!*published || (*published)->state != store::CredentialState::done)) {
+    co_return failure(Error(ErrorKind::not_found, fmt::format("{}: has no read-only login", title))
+                          .with_remedy("declare read-only-login: true, and run: opi apply"));
+  }
   if (!*published) {
     co_return failure(Error(ErrorKind::not_found, fmt::format("{}: its database is not ready yet", title))
                           .with_remedy("run: opi apply"));

@@ -22,8 +22,11 @@
 #include "provision/credentials.hpp"
 #include "provision/deployment_flow.hpp"
 #include "provision/deployment_report.hpp"
+#include "provision/final_dump.hpp"
 #include "provision/plan.hpp"
 #include "provision/project_manager.hpp"
+#include "provision/removal.hpp"
+#include "provision/removal_flow.hpp"
 #include "secrets/platform_key.hpp"
 #include "store/history.hpp"
 
@@ -42,6 +45,10 @@ struct ManagerSettings {
   std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
   CloneTools clone = {};                            ///< what copies databases
   ApprovalPolicy approval = {};                     ///< what is only done in a plan that somebody approved
+  RotationRules rotation = {};
+  DriftPolicies drift = {};
+  RemovalRules removal = {};
+  DumpRules dump = {};  ///< of databases that are removed
 };
 
 /// What the manager works with. Everything is borrowed and outlives it.
@@ -51,6 +58,20 @@ struct ManagerTools {
   aio::BlockingPool* blocking = nullptr;
   Logger log = {};
   StepHook on_step = {};  ///< for tests: see StepHook
+};
+
+/// A deployment that is in the inventory and that nobody declares.
+struct UndeclaredDeployment {
+  std::string project;
+  std::string deployment;
+  std::string database;
+  std::string pool;
+  store::DeploymentState state = store::DeploymentState::ready;
+  RemovalStep step = RemovalStep::keep;       ///< what the next pass does
+  std::string reason;                         ///< why
+  std::optional<WallTime> remove_after = {};  ///< of a tombstone
+
+  std::string title() const { return project + "/" + deployment; }
 };
 
 /// Which deployments; what is empty is all.
@@ -88,6 +109,15 @@ class DatabaseManager {
   Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {},
                                   std::string digest = {});
 
+  /// What is in the inventory and not declared, with what becomes of it and why. Reads the inventory only.
+  Task<Result<std::vector<UndeclaredDeployment>>> undeclared();
+
+  /// A person decides about undeclared deployments: the selected ones may go, whatever the brake says (with `now`,
+  /// without a grace period), or they stay. Recorded; the next pass acts on it. Says which ones. Errors: not_found when
+  /// nothing of the selection is undeclared.
+  Task<Result<std::vector<std::string>>> confirm_removal(Selection selection, store::Cause cause, bool now);
+  Task<Result<std::vector<std::string>>> keep_undeclared(Selection selection, store::Cause cause);
+
   /// One deployment, whatever the rest of the estate is like. Errors: not_found when it is not declared (or uses no
   /// database, or belongs to another cluster); otherwise the outcome is in the report.
   Task<Result<DeploymentReport>> create_resources_for_deployment(std::string project, std::string deployment,
@@ -104,9 +134,15 @@ class DatabaseManager {
   Task<Result<DeploymentReport>> adopt(std::string project, std::string deployment, AdoptOrder order,
                                        store::Cause cause);
 
+  /// The other login of each selected deployment takes over, with a new password. The old one stays valid for the
+  /// rules' overlap, unless the pace is `immediately`. Errors: not_found when nothing is selected; otherwise each
+  /// outcome is in the report (`waiting`: its last rotation is not over).
+  Task<Result<ApplyReport>> rotate(Selection selection, store::Cause cause, RotationPace pace, Progress progress = {});
+
   /// What the application logs in with. Errors: not_found (never provisioned, or not finished yet), denied (the
   /// platform key does not open it).
-  Task<Result<Credentials>> credentials(std::string project, std::string deployment);
+  Task<Result<Credentials>> credentials(std::string project, std::string deployment,
+                                        LoginPurpose purpose = LoginPurpose::application);
 
   const ProvisionStats& stats() const noexcept { return stats_; }
 
@@ -115,13 +151,21 @@ class DatabaseManager {
   struct Work;
 
   std::vector<DesiredDeployment> desired(const Selection& selection) const;
-  Task<Result<Estate>> observe(std::vector<DesiredDeployment> desired);
+  Task<Result<Estate>> observe(std::vector<DesiredDeployment> desired, bool whole);
+  static std::vector<std::string> ending_logins(const Estate& estate, std::string_view pool);
   Task<Result<>> observe_pool(Estate* estate, std::string pool, pg::Connection* connection);
   Task<> observe_further(Estate* estate);
   Task<Result<>> look_at_clones(Estate* estate, pg::Connection* connection);
   Task<> judge_clones(Estate* estate);
   CloneInput clone_input(const Estate& estate, const DesiredDeployment& wanted) const;
-  Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside, bool with_kept);
+  Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside);
+  std::vector<RemovalDecision> removals(const Estate& estate) const;
+  void plan_removals(const Estate& estate, Plan& plan) const;
+  void queue_removals(const Estate& estate, const Plan& plan, bool approved, Work& work, ApplyReport& report) const;
+  Task<Result<Estate>> load_undeclared(pg::Connection* connection);
+  enum class RemovalWord { confirm, remove_now, keep };
+  Task<Result<std::vector<std::string>>> decide_by_hand(Selection selection, store::Cause cause, RemovalWord word);
+  Task<DeploymentReport> run_removal(RemovalOrder order, store::Cause cause);
   Task<std::optional<ObservedInside>> look_inside(const Estate* estate, const DesiredDeployment* wanted);
   DeploymentPlan plan_one(const Estate& estate, const DesiredDeployment& wanted, const ObservedInside* inside) const;
   Task<Result<ObservedInside>> enter(const DesiredDeployment* wanted, bool with_foreign);
@@ -129,6 +173,7 @@ class DatabaseManager {
   Task<Result<>> record_adoption(const DesiredDeployment* wanted, AdoptOrder order, store::Cause cause,
                                  std::optional<std::string> verifier);
   Task<Result<>> record_approval(const Plan* plan, store::Cause cause);
+  Task<Result<>> record_drift(const Estate* estate, const Plan* plan);
   Task<Result<>> update_sources(const Estate* estate, const Plan* plan);
   Task<> run_flows(std::shared_ptr<Work> work);
   Task<> run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all);
@@ -136,6 +181,7 @@ class DatabaseManager {
   Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
   bool deep_look_is_due(const store::InventoryEntry* known) const;
   FlowTools flow_tools();
+  Error nothing_selected(const Selection& selection) const;
 
   ProjectManager& projects_;
   pg::DatabasePool& main_;

@@ -45,11 +45,10 @@ store::InventoryEntry as_adopted(const store::InventoryEntry* known, const Desir
 
 Task<Result<AdoptReport>> DatabaseManager::adopt_report(std::string project, std::string deployment,
                                                         bool with_password) {
-  auto estate = co_await observe(desired({.project = project, .deployment = deployment}));
+  auto estate = co_await observe(desired({.project = project, .deployment = deployment}), false);
   if (!estate) co_return failure(std::move(estate.error()).while_doing("adopt"));
   if (estate->desired.empty()) {
-    co_return failure(ErrorKind::not_found, fmt::format("{}/{}: no such deployment with a database in cluster \"{}\"",
-                                                        project, deployment, settings_.rules.cluster));
+    co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
   auto wanted = estate->desired.front();
   if (wanted.refusal) co_return failure(*wanted.refusal);
@@ -111,6 +110,7 @@ Task<Result<>> DatabaseManager::record_adoption(const DesiredDeployment* wanted,
   declaration.file = wanted->source.file;
   declaration.blob_id = wanted->source.blob;
   declaration.commit_id = wanted->source.commit;
+  declaration.deletion = wanted->deletion;
   auto declared = co_await store::declare_deployment(control, std::move(declaration));
   if (!declared) co_return failure(std::move(declared.error()));
   auto done = co_await store::set_adoption(control, declared->id, order.how_far);

@@ -15,6 +15,8 @@
 #include "provision/batch.hpp"
 #include "provision/login_check.hpp"
 #include "provision/observe.hpp"
+#include "provision/plan_parts.hpp"
+#include "provision/sessions.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
@@ -36,7 +38,8 @@ std::chrono::microseconds since(SteadyTime began) {
 /// The server cannot be had now; nobody has to do anything about the deployment.
 bool only_waits(const Error& error) {
   return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timed_out ||
-         error.kind == ErrorKind::exhausted || error.kind == ErrorKind::closed;
+         error.kind == ErrorKind::exhausted || error.kind == ErrorKind::closed ||
+         (error.kind == ErrorKind::conflict && error.handling() == Handling::wait);
 }
 
 std::vector<std::string> names_of(const DesiredDeployment& desired) {
@@ -59,7 +62,8 @@ PlanInput DeploymentFlow::input() const {
           .server = observed_,
           .known = known_ ? &*known_ : nullptr,
           .server_id = server_id_,
-          .clone = clone_ ? &*clone_ : nullptr};
+          .clone = clone_ ? &*clone_ : nullptr,
+          .policies = &tools_->drift};
 }
 pg::DatabasePool& DeploymentFlow::pool() const {
   return *pool_;
@@ -86,6 +90,9 @@ std::string DeploymentFlow::session_settings() const {
 }
 
 bool DeploymentFlow::refused(DeploymentPlan plan) {
+  for (const auto& drift : plan.drifts) {
+    if (drift.policy == DriftPolicy::warn) plan.notes.push_back(drift.detail);
+  }
   for (auto& note : plan.notes) {
     if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(std::move(note));
   }
@@ -175,8 +182,14 @@ Task<Result<std::int64_t>> DeploymentFlow::server_id(pg::Connection* main, pg::C
   co_return record->id;
 }
 
-/// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
 Task<Result<>> DeploymentFlow::work() {
+  auto outcome = co_await settle();
+  if (!outcome || refusal_ || !order_.rotation) co_return outcome;
+  co_return co_await rotate(*order_.rotation);
+}
+
+/// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
+Task<Result<>> DeploymentFlow::settle() {
   Backoff backoff(moved_limits, static_cast<std::uint64_t>(now().time_since_epoch().count()) ^
                                     std::hash<std::string>{}(desired_.title()));
   for (std::uint32_t tried = 1;; ++tried) {
@@ -200,19 +213,21 @@ Task<Result<>> DeploymentFlow::attempt() {
   const auto preview = plan_deployment(input());
   const bool nothing = preview.actions.empty() && !preview.to_record && !order_.look_deep;
   if (refused(preview) || nothing || forbidden(preview.actions)) co_return Result<>{};
-  foreseen_ = preview.actions;
   if (preview.waiting) co_return failure(*preview.waiting);
-  first_time_ = preview.first_time;
+  foreseen_ = preview.actions;
+  first_time_ = first_time_ || preview.first_time;
   // A copy is made by the tenant's own login, which therefore comes before it; nobody knows its password yet, or the
   // application still uses the database before.
   using Part = Task<Result<>> (DeploymentFlow::*)();
   static constexpr Part plain[] = {&DeploymentFlow::journal,        &DeploymentFlow::do_server_part,
                                    &DeploymentFlow::do_inside_part, &DeploymentFlow::do_login_part,
-                                   &DeploymentFlow::prove,          &DeploymentFlow::record};
+                                   &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
+                                   &DeploymentFlow::record,         &DeploymentFlow::do_endings};
   static constexpr Part copying[] = {&DeploymentFlow::journal,        &DeploymentFlow::begin_copy,
                                      &DeploymentFlow::do_server_part, &DeploymentFlow::do_login_part,
                                      &DeploymentFlow::copy,           &DeploymentFlow::do_inside_part,
-                                     &DeploymentFlow::prove,          &DeploymentFlow::record};
+                                     &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
+                                     &DeploymentFlow::record,         &DeploymentFlow::do_endings};
   for (const Part part : cloning() ? std::span<const Part>(copying) : std::span<const Part>(plain)) {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
@@ -224,6 +239,7 @@ Task<Result<>> DeploymentFlow::attempt() {
 Task<Result<>> DeploymentFlow::look() {
   known_.reset();
   credential_.reset();
+  reader_.reset();
   auto found =
       co_await store::find_deployment(control(), {.project = desired_.project, .deployment = desired_.deployment});
   if (!found && found.error().kind != ErrorKind::not_found)
@@ -231,8 +247,8 @@ Task<Result<>> DeploymentFlow::look() {
   if (found) {
     known_ = store::InventoryEntry{.deployment = *std::move(found)};
     desired_.database = known_->deployment.database_name;
-    auto credentials = co_await look_at_credentials();
-    if (!credentials) co_return failure(std::move(credentials.error()).while_doing(desired_.title()));
+    auto logins = co_await look_at_logins();
+    if (!logins) co_return failure(std::move(logins.error()).while_doing(desired_.title()));
     use_journaled_logins(desired_, &*known_);
   }
   auto decided = co_await look_at_clone();
@@ -242,78 +258,36 @@ Task<Result<>> DeploymentFlow::look() {
   auto observed = co_await observe_server(server(), std::move(names));
   if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
   observed_ = *std::move(observed);
+  const auto* replaced = known_ ? replaced_login(*known_) : nullptr;
+  if (replaced == nullptr || !replaced->overlap_over) co_return Result<>{};
+  auto sessions = co_await count_sessions(server(), {replaced->login});
+  if (!sessions) co_return failure(std::move(sessions.error()).while_doing(desired_.title()));
+  observed_.sessions = *std::move(sessions);
   co_return Result<>{};
 }
 
-Task<Result<bool>> DeploymentFlow::look_at_credentials() {
-  for (const auto slot : {store::LoginSlot::a, store::LoginSlot::b}) {
-    auto current = co_await store::current_credential(control(), known_->deployment.id, slot);
-    if (!current) co_return failure(std::move(current.error()));
-    if (!*current) continue;
-    const auto& credential = **current;
-    known_->credentials.push_back({.id = credential.id,
-                                   .slot = slot,
-                                   .login = credential.login.login,
-                                   .generation = credential.generation,
-                                   .state = credential.state,
-                                   .verifier = credential.verifier,
-                                   .created_at = credential.created_at,
-                                   .published_at = credential.published_at});
-    if (slot == store::LoginSlot::a) credential_ = *std::move(*current);
-  }
-  co_return true;
+Task<Result<>> DeploymentFlow::look_at_logins() {
+  auto logins = co_await store::login_summaries(control(), known_->deployment.id);
+  if (!logins) co_return failure(std::move(logins.error()));
+  known_->credentials = *std::move(logins);
+  const auto* current = current_login(*known_);
+  if (current == nullptr) co_return Result<>{};
+  auto credential = co_await store::find_credential(control(), current->id);
+  if (!credential) co_return failure(std::move(credential.error()));
+  credential_ = *std::move(credential);
+  co_return Result<>{};
 }
 
-/// The declaration and the credential are durable before any SQL is run for them.
-Task<Result<>> DeploymentFlow::journal() {
-  store::Declaration declaration{.key = {.project = desired_.project, .deployment = desired_.deployment},
-                                 .cluster = tools_->cluster};
-  declaration.server_id = server_id_;
-  declaration.base_name = desired_.names.base;
-  declaration.namespace_ = desired_.namespace_;
-  declaration.repository = tools_->repository;
-  declaration.file = desired_.source.file;
-  declaration.blob_id = desired_.source.blob;
-  declaration.commit_id = desired_.source.commit;
-  auto declared = co_await store::declare_deployment(control(), std::move(declaration));
-  if (!declared) {
-    if (declared.error().kind != ErrorKind::conflict)
-      co_return failure(std::move(declared.error()).while_doing(desired_.title()));
-    refusal_ = std::move(declared.error()).at(desired_.place);
-    co_return Result<>{};
-  }
-  if (!known_) known_.emplace();
-  known_->deployment = *std::move(declared);
-  step("declared");
-  if (!credential_) {
-    auto intent = co_await store::begin_intent(control(), tools_->key,
-                                               {.deployment_id = deployment()->id,
-                                                .stamp = deployment()->stamp,
-                                                .slot = store::LoginSlot::a,
-                                                .login = desired_.names.login_a});
-    if (!intent) co_return failure(std::move(intent.error()).while_doing(desired_.title()));
-    credential_ = *std::move(intent);
-    known_->credentials.push_back({.id = credential_->id,
-                                   .slot = store::LoginSlot::a,
-                                   .login = credential_->login.login,
-                                   .generation = credential_->generation,
-                                   .state = credential_->state,
-                                   .verifier = credential_->verifier,
-                                   .created_at = credential_->created_at});
-  }
-  step("intent");
-  if (credential_->state < store::CredentialState::verified) foreseen_.push_back(login_proof());
-  auto written = co_await write_ahead(foreseen_);
-  if (!written) co_return failure(std::move(written.error()).while_doing(desired_.title()));
-  co_return Result<>{};
+std::map<std::string, std::string, std::less<>> DeploymentFlow::verifiers() const {
+  std::map<std::string, std::string, std::less<>> all;
+  for (const auto& one : known_->credentials) all.emplace(one.login, one.verifier);
+  return all;
 }
 
 Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
   const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
-  const StatementContext context{.facts = observed_.facts,
-                                 .desired = desired_,
-                                 .stamp = stamp.to_comment(),
-                                 .verifier = credential_ ? credential_->verifier : ""};
+  const StatementContext context{
+      .facts = observed_.facts, .desired = desired_, .stamp = stamp.to_comment(), .verifiers = verifiers()};
   co_return co_await begin_batch(connection, session_settings() + batch_text(actions, context));
 }
 
@@ -340,8 +314,8 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
     done = co_await check_closed_to_public();
     if (!done) co_await rollback_batch(connection);
   }
-  static constexpr std::string_view names[] = {"roles",  "discarded", "database created", "database",
-                                               "copied", "inside",    "logins",           "verified"};
+  static constexpr std::string_view names[] = {"roles",  "discarded", "database created", "database", "copied",
+                                               "inside", "logins",    "verified",         "rotation", "disabled"};
   if (done) done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
   note_end(actions, done, began);
   if (done) actions_done_ += actions.size();
@@ -417,7 +391,7 @@ Task<Result<>> DeploymentFlow::work_inside(pg::Connection* inside) {
 }
 
 Task<Result<ObservedInside>> DeploymentFlow::see_inside(pg::Connection* inside) {
-  auto observed = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  auto observed = co_await observe_inside(inside, desired_.names.base, desired_.watched_schemas());
   if (!observed || known_->deployment.adoption != store::Adoption::full) co_return observed;
   auto foreign = co_await observe_foreign_objects(inside, desired_.names.base, desired_.schemas);
   if (!foreign) co_return failure(std::move(foreign.error()));
@@ -431,6 +405,8 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   DeploymentPlan plan{.first_time = first_time_};
   plan_inside_part(input(), *observed, plan);
   const auto actions = plan.actions;
+  auto noted = co_await record_inside_drift(plan.drifts);
+  if (!noted) co_return noted;
   static_cast<void>(refused(std::move(plan)));  // for its notes
   if (actions.empty() || forbidden(actions)) co_return Result<>{};
   auto written = co_await write_ahead(actions);
@@ -445,6 +421,14 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   note_end(actions, done, began);
   if (done) actions_done_ += actions.size();
   co_return done;
+}
+
+Task<Result<>> DeploymentFlow::record_inside_drift(std::vector<Drift> drifts) {
+  auto change = drift_change(*known_, drifts, true);
+  if (change.empty()) co_return Result<>{};
+  std::vector<store::DriftChange> one;
+  one.push_back(std::move(change));
+  co_return co_await store::change_drift(control(), std::move(one));
 }
 
 /// Read back in the same transaction: nothing is left to do, or nothing of it happens.
@@ -468,11 +452,13 @@ Task<Result<>> DeploymentFlow::do_login_part() {
     if (refusal_) co_return Result<>{};
   }
   static_cast<void>(refused(std::move(plan)));
-  if (credential_->state != store::CredentialState::intent) co_return Result<>{};
-  auto applied = co_await store::advance(control(), credential_->id, store::CredentialState::applied);
-  if (!applied) co_return failure(std::move(applied.error()).while_doing(desired_.title()));
-  credential_->state = store::CredentialState::applied;
-  step("applied");
+  for (auto* one : {&credential_, &reader_}) {
+    if (!*one || (*one)->state != store::CredentialState::intent) continue;
+    auto applied = co_await store::advance(control(), (*one)->id, store::CredentialState::applied);
+    if (!applied) co_return failure(std::move(applied.error()).while_doing(desired_.title()));
+    (*one)->state = store::CredentialState::applied;
+    step("applied");
+  }
   co_return Result<>{};
 }
 

@@ -21,6 +21,8 @@
 #include "provision/deployment_report.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
+#include "provision/rotation.hpp"
+#include "provision/statements.hpp"
 #include "secrets/platform_key.hpp"
 #include "store/catalogue_locks.hpp"
 #include "store/credential_journal.hpp"
@@ -47,11 +49,14 @@ struct FlowTools {
   std::string repository;
   Logger log;
   StepHook on_step = {};
+  RotationRules rotation = {};
+  DriftPolicies drift = {};
 };
 
 /// How one deployment is to be worked on.
 struct FlowOrder {
   bool look_deep = false;                        ///< the inside of the database is looked at though nothing asks for it
+  std::optional<RotationPace> rotation = {};     ///< the other login takes over, with a new password
   std::optional<ApprovedEffects> approved = {};  ///< only these are done
 };
 
@@ -73,9 +78,13 @@ class DeploymentFlow {
   Task<Result<>> take_leases();
   Task<Result<std::int64_t>> server_id(pg::Connection* main, pg::Connection* server);
   Task<Result<>> work();
+  Task<Result<>> settle();
   Task<Result<>> attempt();
   Task<Result<>> look();
-  Task<Result<bool>> look_at_credentials();
+  Task<Result<>> look_at_logins();
+  Task<Result<>> rotate(RotationPace pace);
+  Task<Result<>> make_way(RotationPace pace);
+  Task<Result<>> end_now();
   Task<Result<>> journal();
   Task<Result<>> look_at_clone();
   Task<Result<>> discard_copy();
@@ -89,11 +98,17 @@ class DeploymentFlow {
   Task<Result<>> work_inside(pg::Connection* inside);
   Task<Result<>> do_inside_batch(pg::Connection* inside);
   Task<Result<ObservedInside>> see_inside(pg::Connection* inside);
+  Task<Result<>> record_inside_drift(std::vector<Drift> drifts);
   Task<Result<>> check_inside(pg::Connection* inside);
   Task<Result<>> do_login_part();
   Task<Result<>> prove();
-  Task<Result<>> set_journaled_password();
+  Task<Result<>> prove_reader();
+  Task<Result<>> set_journaled_password(std::string login);
   Task<Result<>> record();
+  Task<Result<>> publish();
+  Task<Result<>> journal_intent(store::LoginSlot slot, std::optional<store::Credential>* to);
+  Task<Result<>> do_endings();
+  Task<Result<>> end_login(store::CredentialSummary ending, std::vector<Action> actions);
   Task<> finish(Result<>* outcome);
   Task<> write_down(Result<>* outcome);
 
@@ -104,6 +119,7 @@ class DeploymentFlow {
   Task<Result<>> create_database(std::vector<Action> actions);
 
   PlanInput input() const;
+  std::map<std::string, std::string, std::less<>> verifiers() const;
   pg::DatabasePool& pool() const;
   pg::Connection* control() const;
   pg::Connection* server() const;
@@ -112,7 +128,7 @@ class DeploymentFlow {
   void step(std::string_view name) const;
   Task<Result<>> write_ahead(std::vector<Action> actions);
   void note_end(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began);
-  Action login_proof() const;
+  static Action login_proof(const std::string& login);
   bool forbidden(const std::vector<Action>& actions);
   bool refused(DeploymentPlan plan);
 
@@ -133,7 +149,8 @@ class DeploymentFlow {
   std::optional<store::InventoryEntry> known_;
   std::optional<store::InventoryEntry> source_;  ///< of a clone
   std::optional<CloneDecision> clone_;
-  std::optional<store::Credential> credential_;  ///< of login a
+  std::optional<store::Credential> credential_;  ///< the one that is coming in, else the published one
+  std::optional<store::Credential> reader_;      ///< the reader's, while it is coming in
   bool looked_inside_ = false;
   bool first_time_ = false;
   std::vector<Action> foreseen_;  ///< the plan that the work began with

@@ -20,10 +20,9 @@ SteadyTime now() {
   return SystemClock().steady();
 }
 
-Error unproven(const DesiredDeployment& desired, LoginProof proof) {
+Error unproven(const DesiredDeployment& desired, const std::string& login, LoginProof proof) {
   auto error = std::move(proof.error)
-                   .while_doing(fmt::format("{}: login {} {}", desired.title(), desired.names.login_a,
-                                            to_string(proof.verdict)));
+                   .while_doing(fmt::format("{}: login {} {}", desired.title(), login, to_string(proof.verdict)));
   if (proof.verdict == LoginVerdict::refused && error.remedy.empty()) {
     error.remedy = "let pg_hba.conf admit it with scram-sha-256 from here; its password was not changed";
   }
@@ -36,25 +35,26 @@ Error unproven(const DesiredDeployment& desired, LoginProof proof) {
 /// who changed its password is reported by the plan, and nothing is reset.
 Task<Result<>> DeploymentFlow::prove() {
   if (credential_->state >= store::CredentialState::verified && !cloning()) co_return Result<>{};
+  const auto login = credential_->login.login;
   auto password = store::open_password(*tools_->key, *credential_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
-  const auto settings = tenant_settings(pool().config().server, desired_.names.login_a, *password, desired_.database);
+  const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
   const auto began = now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
-    auto mended = co_await set_journaled_password();
+    auto mended = co_await set_journaled_password(login);
     if (!mended) co_return mended;
     ++tools_->stats->login_checks;
     proof = co_await prove_login(settings, tools_->blocking, deadline_);
   }
-  note_end({login_proof()}, proof.verdict == LoginVerdict::works ? Result<>{} : Result<>(failure(Error(proof.error))),
-           began);
-  if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, std::move(proof)));
+  note_end({login_proof(login)},
+           proof.verdict == LoginVerdict::works ? Result<>{} : Result<>(failure(Error(proof.error))), began);
+  if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, login, std::move(proof)));
   if (proof.current_user != desired_.names.base || proof.current_schema != desired_.names.base) {
-    co_return failure(ErrorKind::conflict, fmt::format("{}: login {} acts as {} in schema \"{}\" instead of {}",
-                                                       desired_.title(), desired_.names.login_a, proof.current_user,
-                                                       proof.current_schema, desired_.names.base));
+    co_return failure(ErrorKind::conflict,
+                      fmt::format("{}: login {} acts as {} in schema \"{}\" instead of {}", desired_.title(), login,
+                                  proof.current_user, proof.current_schema, desired_.names.base));
   }
   if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
   auto verified = co_await store::advance(control(), credential_->id, store::CredentialState::verified);
@@ -64,23 +64,48 @@ Task<Result<>> DeploymentFlow::prove() {
   co_return Result<>{};
 }
 
+/// The same for the reader, who acts as itself.
+Task<Result<>> DeploymentFlow::prove_reader() {
+  if (!reader_ || reader_->state >= store::CredentialState::verified) co_return Result<>{};
+  const auto login = reader_->login.login;
+  auto password = store::open_password(*tools_->key, *reader_);
+  if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
+  const auto began = now();
+  ++tools_->stats->login_checks;
+  auto proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
+                                    tools_->blocking, deadline_);
+  if (proof.verdict == LoginVerdict::wrong_password) {
+    auto mended = co_await set_journaled_password(login);
+    if (!mended) co_return mended;
+    proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
+                                 tools_->blocking, deadline_);
+  }
+  if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, login, std::move(proof)));
+  note_end({login_proof(login)}, Result<>{}, began);
+  auto verified = co_await store::advance(control(), reader_->id, store::CredentialState::verified);
+  if (!verified) co_return failure(std::move(verified.error()).while_doing(desired_.title()));
+  reader_->state = store::CredentialState::verified;
+  step("reader verified");
+  co_return Result<>{};
+}
+
 /// The server says that the password is wrong. Believed only if the role may log in and is not expired; then the
 /// journaled verifier is set again, the same bytes. There is no way from here to a new password.
-Task<Result<>> DeploymentFlow::set_journaled_password() {
-  auto observed = co_await observe_server(server(), {desired_.names.login_a});
+Task<Result<>> DeploymentFlow::set_journaled_password(std::string login) {
+  auto observed = co_await observe_server(server(), {login});
   if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
-  const auto* role = observed->role(desired_.names.login_a);
+  const auto* role = observed->role(login);
   if (role == nullptr || !role->login || role->expired) {
     co_return failure(ErrorKind::conflict,
                       fmt::format("{}: login {} may not log in or has expired; its password is not touched",
-                                  desired_.title(), desired_.names.login_a));
+                                  desired_.title(), login));
   }
   std::vector<Action> actions{{.kind = ActionKind::set_password,
                                .sign = Sign::drift,
                                .object = "login",
-                               .name = desired_.names.login_a,
+                               .name = login,
                                .detail = "its password is set as it was journaled",
-                               .subject = desired_.names.login_a}};
+                               .subject = login}};
   auto done = co_await run_stage(server(), Stage::logins, actions);
   if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
   co_return done;
@@ -89,18 +114,17 @@ Task<Result<>> DeploymentFlow::set_journaled_password() {
 /// Published and done in one transaction: the control database is where the credentials are read from.
 Task<Result<>> DeploymentFlow::record() {
   const auto inputs = desired_.inputs_hash();
+  const bool finish_reader = reader_ && reader_->state < store::CredentialState::done;
   const bool finish_credential = credential_->state < store::CredentialState::done;
   const auto& known = *deployment();
   const bool recorded =
       known.state == store::DeploymentState::ready && known.inputs_hash == inputs && known.last_error.empty();
-  if (!finish_credential && recorded && !looked_inside_ && !cloning()) co_return Result<>{};
+  if (!finish_credential && !finish_reader && recorded && !looked_inside_ && !cloning()) co_return Result<>{};
   auto transaction = co_await pg::Transaction::begin(*control());
   if (!transaction) co_return failure(std::move(transaction.error()).while_doing(desired_.title()));
   Result<> done;
-  if (finish_credential) {
-    done = co_await store::advance(control(), credential_->id, store::CredentialState::published);
-    if (done) done = co_await store::advance(control(), credential_->id, store::CredentialState::done);
-  }
+  if (finish_credential) done = co_await publish();
+  if (done && finish_reader) done = co_await store::advance(control(), reader_->id, store::CredentialState::done);
   if (done) {
     store::DeploymentChange change{.id = known.id, .state = store::DeploymentState::ready, .inputs_hash = inputs};
     change.last_error = "";
@@ -119,6 +143,16 @@ Task<Result<>> DeploymentFlow::record() {
   step("record: before commit");
   done = co_await transaction->commit();
   if (done) step("recorded");
+  co_return done;
+}
+
+/// The application is given this login from now on; the one before keeps the time that it is promised.
+Task<Result<>> DeploymentFlow::publish() {
+  auto done = co_await store::advance(control(), credential_->id, store::CredentialState::published);
+  if (done) done = co_await store::advance(control(), credential_->id, store::CredentialState::done);
+  if (done) {
+    done = co_await store::replace_logins(control(), known_->deployment.id, credential_->id, tools_->rotation.times());
+  }
   co_return done;
 }
 

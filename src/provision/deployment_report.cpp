@@ -1,6 +1,7 @@
 #include "provision/deployment_report.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace opi::provision {
 
@@ -13,8 +14,16 @@ std::string_view to_string(DeploymentOutcome outcome) noexcept {
     case DeploymentOutcome::refused: return "refused";
     case DeploymentOutcome::waiting: return "waiting";
     case DeploymentOutcome::kept: return "kept";
+    case DeploymentOutcome::disabled: return "disabled";
+    case DeploymentOutcome::removed: return "removed";
   }
   return "unknown";
+}
+
+void sort_rows(ApplyReport& report) {
+  std::ranges::sort(report.deployments, [](const auto& a, const auto& b) {
+    return std::tie(a.project, a.deployment, a.file) < std::tie(b.project, b.deployment, b.file);
+  });
 }
 
 std::size_t ApplyReport::count(DeploymentOutcome outcome) const noexcept {

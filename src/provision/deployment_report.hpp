@@ -24,6 +24,8 @@ enum class DeploymentOutcome {
   refused,    ///< it is not done until somebody changes something; the error says what
   waiting,    ///< its server cannot be reached now; it is done when that is back
   kept,       ///< no longer declared; untouched
+  disabled,   ///< no longer declared: its logins are disabled, its data is kept for a while
+  removed,    ///< no longer declared, and gone
 };
 std::string_view to_string(DeploymentOutcome outcome) noexcept;
 
@@ -54,6 +56,8 @@ struct ApplyReport {
   /// Nothing failed, was refused or waits.
   bool succeeded() const noexcept;
 };
+/// By project, deployment and file.
+void sort_rows(ApplyReport& report);
 
 /// What was needed for it, since the manager was made. For tests and metrics.
 struct ProvisionStats {

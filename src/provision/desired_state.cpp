@@ -71,14 +71,14 @@ void take_extensions(DesiredDeployment& wanted, const Project& declared, const D
 void take_schemas(DesiredDeployment& wanted, const Project& declared) {
   wanted.schemas.push_back(wanted.names.base);
   for (const auto& extra : declared.database.schemas) {
-    // A schema on its way out is neither made nor looked for; what is there stays until it is removed on purpose.
-    if (extra.marked_for_deletion) continue;
     auto name = project::extra_schema_name(wanted.names.base, extra.postfix.value);
     if (!name) {
       refuse(wanted, std::move(name.error()).while_doing(wanted.title() + ": extra schema").at(extra.postfix.place));
       continue;
     }
-    if (std::ranges::find(wanted.schemas, *name) == wanted.schemas.end()) wanted.schemas.push_back(*std::move(name));
+    // A schema on its way out is not made, and goes only when nothing is in it.
+    auto& list = extra.marked_for_deletion ? wanted.leaving : wanted.schemas;
+    if (std::ranges::find(list, *name) == list.end()) list.push_back(*std::move(name));
   }
 }
 
@@ -103,6 +103,13 @@ void take_clone(DesiredDeployment& wanted, const Deployment& deployment) {
                               .place = place};
 }
 
+/// As pg_encoding_to_char writes it: people write utf-8 for UTF8.
+std::string encoding_name(std::string_view declared) {
+  std::string name;
+  for (const char c : declared) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name == "UTF-8" ? "UTF8" : name;
+}
+
 DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deployment, const DesiredRules& rules) {
   const auto& declared = from.project;
   DesiredDeployment wanted{.project = declared.name.value,
@@ -114,6 +121,10 @@ DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deplo
   if (!wanted.place.known()) wanted.place.file = from.source.file;
   if (declared.database.pool) wanted.pool = declared.database.pool->value;
   wanted.connection_limit = declared.database.connection_limit.value_or(unlimited_connections);
+  if (declared.database.encoding) wanted.encoding = encoding_name(declared.database.encoding->value);
+  if (declared.database.locale) wanted.locale = declared.database.locale->value;
+  wanted.read_only_login = declared.database.read_only_login;
+  if (declared.database.deletion) wanted.deletion = declared.database.deletion->value;
   if (deployment.clone_from) take_clone(wanted, deployment);
   auto name = project::namespace_name(
       rules.namespace_prefix, deployment.namespace_.value.empty() ? declared.name.value : deployment.namespace_.value);
@@ -220,6 +231,12 @@ std::optional<std::size_t> clone_rank(const std::vector<DesiredDeployment>& all,
   return rank;
 }
 
+std::vector<std::string> DesiredDeployment::watched_schemas() const {
+  auto watched = schemas;
+  watched.insert(watched.end(), leaving.begin(), leaving.end());
+  return watched;
+}
+
 std::string DesiredDeployment::inputs_hash() const {
   // Lengths before texts: no two different inputs have one form. The first line is the version of what we do with them.
   std::string form = "inputs 1\n";
@@ -230,6 +247,10 @@ std::string DesiredDeployment::inputs_hash() const {
   add(std::to_string(schemas.size()));
   for (const auto& schema : schemas) add(schema);
   for (const auto& extension : extensions) add(extension);
+  // What is new here is in the form only where it is asked for: what is provisioned already keeps its hash.
+  if (!leaving.empty()) add("leaving");
+  for (const auto& schema : leaving) add(schema);
+  if (read_only_login) add("read-only login");
   return sha256_hex(form);
 }
 

@@ -69,7 +69,12 @@ struct DesiredDeployment {
   std::string database = {};
   std::int64_t connection_limit = unlimited_connections;
   std::vector<std::string> schemas = {};     ///< in the order of search_path; the default one first
+  std::vector<std::string> leaving = {};     ///< schemas that are marked for deletion: they go when they are empty
   std::vector<std::string> extensions = {};  ///< sorted, each once
+  std::string encoding = "UTF8";             ///< of a database that is made, as the server writes it
+  std::string locale = {};                   ///< LC_COLLATE and LC_CTYPE of it; empty: those of template0
+  bool read_only_login = false;              ///< the reader may log in, with a password of its own
+  std::string deletion = {};                 ///< "keep" or "remove"; empty: as the operator decides
   std::optional<DesiredClone> clone = {};
   SourceRef source = {};
   Place place = {};
@@ -77,6 +82,8 @@ struct DesiredDeployment {
 
   /// "shop/prod".
   std::string title() const { return project + "/" + deployment; }
+  /// What is looked at inside the database: declared schemas, and those on their way out.
+  std::vector<std::string> watched_schemas() const;
   /// SHA-256, in hex, of everything a change of which asks for a look inside the database. Where the declaration stands
   /// is no part of it.
   std::string inputs_hash() const;

@@ -30,7 +30,7 @@ SELECT 'r' AS kind, r.rolname::text AS name,
 FROM roles r LEFT JOIN pg_catalog.pg_shdescription c
   ON c.objoid = r.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
 UNION ALL
-SELECT 'd', d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.pg_encoding_to_char(d.encoding)::text,
+SELECT 'd', d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.concat(pg_catalog.pg_encoding_to_char(d.encoding), ' ', d.datcollate),
        d.datconnlimit::text, d.datallowconn::text,
        pg_catalog.array_to_string(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), E'\n')
 FROM pg_catalog.pg_database d JOIN wanted w ON w.name = d.datname
@@ -50,15 +50,17 @@ constexpr std::string_view inside_query = R"sql(
 SELECT 'n' AS kind, n.nspname::text AS name, pg_catalog.pg_get_userbyid(n.nspowner)::text AS a,
        pg_catalog.array_to_string(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), E'\n') AS b,
        (pg_catalog.pg_has_role($1::text::name, n.nspowner, 'USAGE')
-         OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))::text AS c
+         OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))::text AS c,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refobjid = n.oid
+          AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)::text AS d
 FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[]) OR n.nspname = 'public'
 UNION ALL
 SELECT 'f', d.defaclobjtype::text, pg_catalog.pg_get_userbyid(d.defaclrole)::text,
-       pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL
+       pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL, NULL
 FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
 WHERE d.defaclnamespace = 0 AND r.rolname::text = $1::text
 UNION ALL
-SELECT 'e', x.extname::text, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
+SELECT 'e', x.extname::text, NULL, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
 
 /// Sequences of columns, row types and members of extensions follow what they belong to.
 constexpr std::string_view foreign_objects_query = R"sql(
@@ -105,9 +107,10 @@ ObservedRole role_of(const pg::Row& row, bool verifier_known) {
 }
 
 Result<ObservedDatabase> database_of(const pg::Row& row) {
-  ObservedDatabase database{.name = std::string(row.text(Column::name)),
-                            .owner = std::string(row.text(Column::a)),
-                            .encoding = std::string(row.text(Column::b))};
+  ObservedDatabase database{.name = std::string(row.text(Column::name)), .owner = std::string(row.text(Column::a))};
+  const auto encoding = row.text(Column::b);  // "UTF8 C.UTF-8"
+  database.encoding = encoding.substr(0, encoding.find(' '));
+  database.locale = encoding.substr(encoding.find(' ') + 1);
   database.connection_limit = row.get<std::int64_t>(Column::c);
   database.allow_connections = row.text(Column::d) == "true";
   auto acl = parse_acl(row.text(Column::e));
@@ -207,6 +210,7 @@ Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::str
       inside.schemas.push_back({.name = std::string(row.text(Column::name)),
                                 .owner = std::string(row.text(Column::a)),
                                 .acl = *std::move(acl),
+                                .objects = row.get<std::int64_t>(Column::d),
                                 .manageable = row.text(Column::c) == "true"});
     } else {
       inside.defaults.push_back({.owner = std::string(row.text(Column::a)),

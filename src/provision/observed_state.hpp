@@ -56,6 +56,7 @@ struct ObservedDatabase {
   std::string name;
   std::string owner;
   std::string encoding;
+  std::string locale = {};  ///< LC_COLLATE
   bool allow_connections = true;
   std::int64_t connection_limit = -1;
   Acl acl;  ///< with the server's default where the catalog has none
@@ -68,6 +69,8 @@ struct ObservedServer {
   std::unordered_map<std::string, ObservedDatabase> databases;
   /// Members of our roles that are not our roles themselves, the admin among them.
   std::vector<Membership> foreign_memberships = {};
+  /// Sessions of logins, as far as they were counted.
+  std::unordered_map<std::string, std::int64_t> sessions = {};
 
   const ObservedRole* role(const std::string& name) const {
     const auto found = roles.find(name);
@@ -83,7 +86,8 @@ struct ObservedSchema {
   std::string name;
   std::string owner;
   Acl acl;
-  bool manageable = true;  ///< our admin is superuser, or the database's owner has the rights of the schema's
+  std::int64_t objects = 0;  ///< what depends on it: tables, functions, types …
+  bool manageable = true;    ///< our admin is superuser, or the database's owner has the rights of the schema's
 };
 
 /// One entry of pg_default_acl.

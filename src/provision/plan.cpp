@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "provision/adopt.hpp"
 #include "provision/plan_parts.hpp"
+#include "provision/rotation.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
@@ -22,13 +22,10 @@ bool adopted(const PlanInput& input) noexcept {
 
 void settle_adopted(const PlanInput& input, DeploymentPlan& plan) {
   if (!adopted(input)) return;
-  constexpr std::string_view policy = " (policy: fix)";
   for (auto& action : plan.actions) {
-    if (finished_before(input.known) || action.sign != Sign::drift) continue;
-    action.sign = Sign::change;
-    if (action.detail.ends_with(policy)) action.detail.resize(action.detail.size() - policy.size());
+    if (!finished_before(input.known) && action.sign == Sign::drift) action.sign = Sign::change;
   }
-  if (input.known->deployment.adoption == store::Adoption::additive) keep_additive(plan);
+  if (input.known->deployment.adoption == store::Adoption::additive) keep_additive(plan, input.desired.names);
 }
 
 bool inputs_changed(const PlanInput& input) {
@@ -46,14 +43,6 @@ Sign missing(const PlanInput& input) noexcept {
 Sign different(const PlanInput& input) {
   if (!finished_before(input.known) || copies(input)) return Sign::create;
   return inputs_changed(input) ? Sign::change : Sign::drift;
-}
-
-const store::CredentialSummary* credential_of(const store::InventoryEntry* known, store::LoginSlot slot) noexcept {
-  if (known == nullptr) return nullptr;
-  for (const auto& one : known->credentials) {
-    if (one.slot == slot) return &one;
-  }
-  return nullptr;
 }
 
 namespace {
@@ -131,6 +120,36 @@ std::optional<Error> refusal_of(const PlanInput& input) {
   return std::nullopt;
 }
 
+std::string limit_text(std::int64_t limit) {
+  return limit < 0 ? "none" : std::to_string(limit);
+}
+
+void note_foreign_members(const PlanInput& input, Planner& planner) {
+  const auto& names = input.desired.names;
+  for (const auto& one : input.server.foreign_memberships) {
+    if (one.member == input.server.facts.admin) continue;
+    for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
+      if (one.role == *name)
+        planner.notice(DriftField::foreign_members, one.role,
+                       fmt::format("role {} was made a member of {} by somebody; left so", one.member, one.role),
+                       false);
+    }
+  }
+}
+
+DeploymentPlan headed(const PlanInput& input) {
+  const auto& desired = input.desired;
+  DeploymentPlan plan{.project = desired.project,
+                      .deployment = desired.deployment,
+                      .namespace_ = desired.namespace_,
+                      .database = desired.database,
+                      .pool = desired.pool,
+                      .server_version = input.server.facts.version_text};
+  plan.first_time = !finished_before(input.known);
+  plan.inputs = desired.inputs_hash();
+  return plan;
+}
+
 }  // namespace
 
 void Planner::restrict(const ObservedRole& role, bool may_login) {
@@ -154,8 +173,8 @@ void Planner::restrict(const ObservedRole& role, bool may_login) {
         fmt::format("role {} is SUPERUSER, REPLICATION or BYPASSRLS; only a superuser can take that away", role.name));
   }
   if (!right.empty()) {
-    add(ActionKind::restrict_role, Sign::drift, "role", role.name, fmt::format("was given {} (policy: fix)", wrong),
-        role.name, right);
+    add(ActionKind::restrict_role, Sign::drift, "role", role.name, fmt::format("was given {}", wrong), role.name,
+        right);
   }
 }
 
@@ -163,8 +182,7 @@ void Planner::stamp(const ObservedRole& role) {
   if (input_.known == nullptr) return;
   const auto stamp = parse_stamp(role.comment);
   if (stamp && stamp->id == input_.known->deployment.stamp) return;
-  add(ActionKind::stamp_role, Sign::drift, "role", role.name, "our stamp in its comment is gone (policy: fix)",
-      role.name);
+  add(ActionKind::stamp_role, Sign::drift, "role", role.name, "our stamp in its comment is gone", role.name);
 }
 
 void Planner::roles() {
@@ -177,7 +195,7 @@ void Planner::roles() {
     add(ActionKind::create_owner, missing(input_), "role", names.base, "owner, NOLOGIN", names.base);
   }
   if (const auto* reader = input_.server.role(names.read_only)) {
-    restrict(*reader, false);
+    restrict(*reader, reader_logs_in(input_));
     stamp(*reader);
   } else {
     add(ActionKind::create_read_only, missing(input_), "role", names.read_only, "read only, NOLOGIN", names.read_only);
@@ -200,7 +218,8 @@ void Planner::admin_membership() {
 void Planner::new_database() {
   const auto& desired = input_.desired;
   const auto& name = desired.database;
-  std::string detail = fmt::format("owner {}, template0, UTF8", desired.names.base);
+  std::string detail = fmt::format("owner {}, template0, {}", desired.names.base, desired.encoding);
+  if (!desired.locale.empty()) detail += ", locale " + desired.locale;
   if (desired.connection_limit != unlimited_connections)
     detail += fmt::format(", connection limit {}", desired.connection_limit);
   if (finished_before(input_.known) && !copies(input_)) detail = "is gone; made again, empty";
@@ -219,7 +238,7 @@ void Planner::privileges(const ObservedDatabase& database) {
   if (!of_public.empty()) {
     if (finished_before(input_.known)) {
       add(ActionKind::revoke_from_public, Sign::drift, "database", database.name,
-          fmt::format("PUBLIC may {} (policy: fix)", privilege_names(of_public)), database.name);
+          fmt::format("PUBLIC may {}", privilege_names(of_public)), database.name);
     } else {
       add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + database.name,
           privilege_names(of_public) + " from PUBLIC", database.name);
@@ -234,14 +253,6 @@ void Planner::privileges(const ObservedDatabase& database) {
   if (admin_needs_connect()) must_enter(input_.server.facts.admin);
 }
 
-namespace {
-
-std::string limit_text(std::int64_t limit) {
-  return limit < 0 ? "none" : std::to_string(limit);
-}
-
-}  // namespace
-
 void Planner::database() {
   const auto& desired = input_.desired;
   const auto* database = input_.server.database(desired.database);
@@ -250,7 +261,7 @@ void Planner::database() {
   if (database == nullptr || stale) return new_database();
   if (database->owner != desired.names.base) {
     add(ActionKind::set_database_owner, Sign::drift, "database", database->name,
-        fmt::format("belongs to {} instead of {} (policy: fix)", database->owner, desired.names.base), database->name);
+        fmt::format("belongs to {} instead of {}", database->owner, desired.names.base), database->name);
   }
   privileges(*database);
   if (database->connection_limit != desired.connection_limit) {
@@ -261,16 +272,24 @@ void Planner::database() {
   }
   if (!database->allow_connections) {
     if (finished_before(input_.known)) {
-      plan_.notes.push_back(
-          fmt::format("database {} was closed to connections by somebody; left closed", database->name));
+      const auto policy =
+          notice(DriftField::closed_database, database->name,
+                 fmt::format("database {} was closed to connections by somebody; left closed", database->name));
+      if (policy == DriftPolicy::fix)
+        add(ActionKind::open_database, Sign::drift, "database", database->name, "was closed to connections by somebody",
+            database->name);
     } else {
       add(ActionKind::open_database, Sign::create, "open", "database " + database->name, "to its own roles only",
           database->name);
     }
   }
-  if (database->encoding != "UTF8") {
-    plan_.notes.push_back(fmt::format("database {} has encoding {}, not UTF8; an encoding cannot be changed",
-                                      database->name, database->encoding));
+  if (database->encoding != desired.encoding) {
+    plan_.notes.push_back(fmt::format("database {} has encoding {}, not {}; an encoding cannot be changed",
+                                      database->name, database->encoding, desired.encoding));
+  }
+  if (!desired.locale.empty() && database->locale != desired.locale) {
+    plan_.notes.push_back(fmt::format("database {} has locale {}, not {}; a locale cannot be changed", database->name,
+                                      database->locale, desired.locale));
   }
 }
 
@@ -288,43 +307,12 @@ void Planner::copy() {
       "database " + make.database, std::move(detail), make.database, make.from);
 }
 
-namespace {
-
-void note_foreign_members(const PlanInput& input, DeploymentPlan& plan) {
-  const auto& names = input.desired.names;
-  for (const auto& one : input.server.foreign_memberships) {
-    if (one.member == input.server.facts.admin) continue;
-    for (const auto* name : {&names.base, &names.read_only, &names.login_a, &names.login_b}) {
-      if (one.role == *name)
-        plan.notes.push_back(fmt::format("role {} was made a member of {} by somebody; left so", one.member, one.role));
-    }
-  }
-}
-
-}  // namespace
-
-namespace {
-
-DeploymentPlan headed(const PlanInput& input) {
-  const auto& desired = input.desired;
-  DeploymentPlan plan{.project = desired.project,
-                      .deployment = desired.deployment,
-                      .namespace_ = desired.namespace_,
-                      .database = desired.database,
-                      .pool = desired.pool,
-                      .server_version = input.server.facts.version_text};
-  plan.first_time = !finished_before(input.known);
-  plan.inputs = desired.inputs_hash();
-  return plan;
-}
-
-}  // namespace
-
 void sort_actions(DeploymentPlan& plan) {
   std::vector<Action> sorted;
   sorted.reserve(plan.actions.size());
-  for (const auto stage : {Stage::roles, Stage::discard, Stage::create_database, Stage::database, Stage::copy,
-                           Stage::inside, Stage::logins, Stage::verify}) {
+  for (const auto stage :
+       {Stage::roles, Stage::discard, Stage::create_database, Stage::database, Stage::copy, Stage::inside,
+        Stage::logins, Stage::verify, Stage::rotation, Stage::disable, Stage::sessions}) {
     for (auto& action : plan.actions) {
       if (stage_of(action.kind) == stage) sorted.push_back(std::move(action));
     }
@@ -340,7 +328,10 @@ Stage stage_of(ActionKind kind) noexcept {
   if (kind <= ActionKind::copy_over) return Stage::copy;
   if (kind <= ActionKind::create_extension) return Stage::inside;
   if (kind <= ActionKind::set_password) return Stage::logins;
-  return Stage::verify;
+  if (kind == ActionKind::verify_login) return Stage::verify;
+  if (kind == ActionKind::rotate_login) return Stage::rotation;
+  if (kind == ActionKind::disable_login) return Stage::disable;
+  return kind == ActionKind::end_sessions ? Stage::sessions : Stage::removal;
 }
 
 bool needs_inside_look(const DesiredDeployment& desired, const ObservedServer& server,
@@ -360,8 +351,8 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   }
   // Without the journaled password nobody could be told what the login's password is, and a new one would lock out
   // whoever uses it.
-  if (input.server.role(input.desired.names.login_a) != nullptr &&
-      credential_of(input.known, store::LoginSlot::a) == nullptr) {
+  const bool journaled = input.known != nullptr && current_login(*input.known) != nullptr;
+  if (!journaled && input.server.role(input.desired.names.login_a) != nullptr) {
     plan.refusal =
         not_ours(input, "login", input.desired.names.login_a, "exists and its password is not in the control database")
             .with_remedy("restore the control database, or remove that login to get a new one");
@@ -374,8 +365,9 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
     planner.copy();
     plan.notes.insert(plan.notes.end(), input.clone->notes.begin(), input.clone->notes.end());
   }
-  note_foreign_members(input, plan);
+  note_foreign_members(input, planner);
   settle_adopted(input, plan);
+  settle_drift(input, plan);
   sort_actions(plan);
   return plan;
 }
@@ -398,26 +390,6 @@ DeploymentPlan plan_deployment(const PlanInput& input) {
     plan.to_record = true;
   }
   return plan;
-}
-
-std::vector<KeptDeployment> kept_deployments(const std::vector<DesiredDeployment>& desired,
-                                             const store::Inventory& inventory,
-                                             const std::vector<std::string>& broken_files) {
-  std::set<std::pair<std::string_view, std::string_view>> declared;
-  for (const auto& one : desired) declared.emplace(one.project, one.deployment);
-  std::vector<KeptDeployment> kept;
-  for (const auto& entry : inventory.entries) {
-    const auto& record = entry.deployment;
-    if (declared.contains({record.key.project, record.key.deployment})) continue;
-    const bool broken = std::ranges::find(broken_files, record.file) != broken_files.end();
-    kept.push_back({.project = record.key.project,
-                    .deployment = record.key.deployment,
-                    .namespace_ = record.namespace_,
-                    .database = record.database_name,
-                    .pool = record.pool,
-                    .reason = broken ? "its file cannot be read, kept" : "no longer declared, kept"});
-  }
-  return kept;
 }
 
 }  // namespace opi::provision

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "provision/clone.hpp"
 #include "provision/desired_state.hpp"
+#include "provision/drift.hpp"
 #include "provision/observed_state.hpp"
 #include "store/inventory.hpp"
 
@@ -39,6 +40,7 @@ enum class ActionKind {
   copy_database,
   copy_over,  ///< the deployment has a database, which the copy takes the place of
   // inside the database
+  drop_schema,  ///< one that is marked for deletion and empty
   create_schema,
   set_schema_owner,
   reown_object,  ///< a table, view, function … that somebody else owns; value: its type
@@ -54,11 +56,35 @@ enum class ActionKind {
   set_search_path,
   set_password,
   verify_login,
+  // the other login takes over
+  rotate_login,
+  // a login that was replaced ends
+  disable_login,
+  end_sessions,
+  // a deployment that is not declared any more
+  bury,
+  final_dump,
+  drop_database,
+  drop_role,
+  forget,
 };
 std::string_view to_string(ActionKind kind) noexcept;
 
-/// In which batch an action is done; each batch but the second is one transaction.
-enum class Stage { roles, discard, create_database, database, copy, inside, logins, verify };
+/// In which batch an action is done; each batch of SQL but those of databases is one transaction.
+enum class Stage {
+  roles,
+  discard,
+  create_database,
+  database,
+  copy,
+  inside,
+  logins,
+  verify,    ///< no SQL of an admin: a login
+  rotation,  ///< no SQL: a password is journaled, and the plan is made again
+  disable,
+  sessions,  ///< ended and waited for
+  removal,   ///< worked on by RemovalFlow
+};
 Stage stage_of(ActionKind kind) noexcept;
 
 /// What an action is to a reader.
@@ -93,6 +119,7 @@ struct DeploymentPlan {
   std::string pool;
   std::string server_version;              ///< "15.20"
   std::vector<Action> actions = {};        ///< in the order in which they are done
+  std::vector<Drift> drifts = {};          ///< differences that somebody made; those that are fixed have their action
   std::vector<std::string> notes = {};     ///< what was seen and is left alone
   std::vector<std::string> approval = {};  ///< kinds of action in it that somebody must approve: "change-owner"
   std::string inputs = {};                 ///< DesiredDeployment::inputs_hash
@@ -104,7 +131,7 @@ struct DeploymentPlan {
   std::string title() const { return project + "/" + deployment; }
 };
 
-/// A deployment that is in the inventory and no longer declared; it is left untouched.
+/// A deployment that is in the inventory and no longer declared, and of which nothing is to be done now.
 struct KeptDeployment {
   std::string project;
   std::string deployment;
@@ -140,6 +167,8 @@ struct PlanInput {
       {};  ///< of the server that the wanted pool leads to; empty: never used before
   /// What is to be done about a clone; null: nothing. `desired.database` is the copy's when there is one to make.
   const CloneDecision* clone = nullptr;
+  bool rotate = false;                      ///< its password is due to be replaced
+  const DriftPolicies* policies = nullptr;  ///< null: the usual ones
 };
 
 /// True when the inside of the deployment's database has to be looked at before planning: it exists, lets us in, and
@@ -157,11 +186,8 @@ DeploymentPlan plan_server_part(const PlanInput& input);
 void plan_inside_part(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan);
 void plan_login_part(const PlanInput& input, DeploymentPlan& plan);
 
-/// Deployments of `cluster` in the inventory that are not in `desired`. `broken_files`: files whose newest version
-/// could not be read.
-std::vector<KeptDeployment> kept_deployments(const std::vector<DesiredDeployment>& desired,
-                                             const store::Inventory& inventory,
-                                             const std::vector<std::string>& broken_files);
+/// What to record of the differences that a look found: of the inside of the database (`inside`), or of the rest. Pure.
+store::DriftChange drift_change(const store::InventoryEntry& known, const std::vector<Drift>& found, bool inside);
 
 /// For people: one block a deployment, then the counts and the digest. `refusals` and notes included. Ends with a line
 /// break.

@@ -16,6 +16,7 @@ class InsidePlanner {
       : input_(input), inside_(inside), plan_(plan), database_(input.desired.database) {}
 
   void schema(const std::string& name);
+  void leaving_schema(const std::string& name);
   void public_schema();
   void defaults();
   void extension(const std::string& name);
@@ -47,7 +48,7 @@ void InsidePlanner::schema(const std::string& name) {
     add(ActionKind::create_schema, missing(), "schema", name, "in " + database_, name);
   } else if (found->owner != names.base) {
     add(ActionKind::set_schema_owner, Sign::drift, "schema", name,
-        fmt::format("belongs to {} instead of {} (policy: fix)", found->owner, names.base), name);
+        fmt::format("belongs to {} instead of {}", found->owner, names.base), name);
   }
   // Only its owner can grant on it, which it does not become while we only add.
   const bool not_yet = found != nullptr && found->owner != names.base && input_.known != nullptr &&
@@ -55,6 +56,21 @@ void InsidePlanner::schema(const std::string& name) {
   if (not_yet) return;
   if (found == nullptr || privileges_of(found->acl, names.read_only).find('U') == std::string::npos) {
     add(ActionKind::grant_schema_usage, missing(), "grant", "schema " + name, "USAGE to " + names.read_only, name);
+  }
+}
+
+/// Data is never dropped here: whoever marks a schema empties it, or lets it be.
+void InsidePlanner::leaving_schema(const std::string& name) {
+  const auto* found = inside_.schema(name);
+  if (found == nullptr) return;
+  if (found->owner != input_.desired.names.base) {
+    plan_.notes.push_back(
+        fmt::format("schema {} is marked for deletion and belongs to {}; left so", name, found->owner));
+  } else if (found->objects != 0) {
+    plan_.notes.push_back(fmt::format(
+        "schema {} is marked for deletion and goes when it is empty; {} objects are in it", name, found->objects));
+  } else {
+    add(ActionKind::drop_schema, Sign::remove, "schema", name, "marked for deletion, and empty", name);
   }
 }
 
@@ -74,7 +90,7 @@ void InsidePlanner::public_schema() {
         privilege_names(rights) + " from PUBLIC", "public");
   } else {
     add(ActionKind::revoke_public_schema, Sign::drift, "schema", "public",
-        fmt::format("PUBLIC may {} (policy: fix)", privilege_names(rights)), "public");
+        fmt::format("PUBLIC may {}", privilege_names(rights)), "public");
   }
 }
 
@@ -113,12 +129,14 @@ void InsidePlanner::foreign_objects() {
 
 void plan_inside_part(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan) {
   InsidePlanner planner(input, inside, plan);
+  for (const auto& name : input.desired.leaving) planner.leaving_schema(name);
   for (const auto& name : input.desired.schemas) planner.schema(name);
   planner.public_schema();
   planner.defaults();
   for (const auto& name : input.desired.extensions) planner.extension(name);
   planner.foreign_objects();
   settle_adopted(input, plan);
+  settle_drift(input, plan);
 }
 
 }  // namespace opi::provision

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -42,6 +43,25 @@ void append_line(std::string& text, char sign, std::string_view object, std::str
   text += '\n';
 }
 
+/// The record of a difference that is fixed; what is made again because it is missing has none.
+Drift drift_of(const DeploymentPlan& plan, const Action& action) {
+  for (const auto& one : plan.drifts) {
+    if (one.policy == DriftPolicy::fix && one.name == action.name && one.detail == action.detail) return one;
+  }
+  return {.name = action.name, .detail = action.detail, .key = {}};
+}
+
+json::object json_of(const Drift& drift) {
+  json::object object{{"field", to_string(drift.field)},
+                      {"policy", to_string(drift.policy)},
+                      {"name", drift.name},
+                      {"detail", drift.detail},
+                      {"inside", drift.inside},
+                      {"ours", drift.ours}};
+  if (drift.since) object["since"] = std::chrono::system_clock::to_time_t(*drift.since);
+  return object;
+}
+
 void append_deployment(std::string& text, const DeploymentPlan& plan) {
   if (plan.refusal) {
     text += plan.refusal->to_string() + "\n";
@@ -51,13 +71,18 @@ void append_deployment(std::string& text, const DeploymentPlan& plan) {
     text += fmt::format("{}: waiting: {}\n", plan.title(), plan.waiting->to_string());
     return;
   }
-  if (plan.actions.empty() && plan.notes.empty()) return;
+  const auto left = std::ranges::count_if(plan.drifts, [](const Drift& one) { return one.policy != DriftPolicy::fix; });
+  if (plan.actions.empty() && plan.notes.empty() && left == 0) return;
   text += fmt::format("{} on {}", plan.title(), plan.pool);
   if (!plan.server_version.empty()) text += fmt::format(" (PostgreSQL {})", plan.server_version);
   text += '\n';
   for (const auto& action : plan.actions) {
-    append_line(text, sign_char(action.sign), action.sign == Sign::drift ? "drift" : std::string_view(action.object),
-                action.name, action.detail);
+    const bool drift = action.sign == Sign::drift;
+    append_line(text, sign_char(action.sign), drift ? "drift" : std::string_view(action.object), action.name,
+                drift ? drift_text(drift_of(plan, action)) : action.detail);
+  }
+  for (const auto& drift : plan.drifts) {
+    if (drift.policy != DriftPolicy::fix) append_line(text, '!', "drift", drift.name, drift_text(drift));
   }
   for (const auto& note : plan.notes) text += fmt::format("    note: {}\n", note);
   if (!plan.approval.empty()) text += fmt::format("    needs approval: {}\n", fmt::join(plan.approval, ", "));
@@ -90,6 +115,9 @@ json::object json_of(const DeploymentPlan& plan) {
                       {"server_version", plan.server_version}};
   object["actions"] = std::move(actions);
   object["approval"] = json::array(plan.approval.begin(), plan.approval.end());
+  json::array drifts;
+  for (const auto& one : plan.drifts) drifts.push_back(json_of(one));
+  object["drift"] = std::move(drifts);
   object["notes"] = json::array(plan.notes.begin(), plan.notes.end());
   if (plan.refusal) object["refusal"] = json_of(*plan.refusal);
   if (plan.waiting) object["waiting"] = json_of(*plan.waiting);
@@ -114,6 +142,7 @@ std::string_view to_string(ActionKind kind) noexcept {
     case ActionKind::discard_copy: return "discard_copy";
     case ActionKind::copy_database: return "copy_database";
     case ActionKind::copy_over: return "copy_over";
+    case ActionKind::drop_schema: return "drop_schema";
     case ActionKind::create_schema: return "create_schema";
     case ActionKind::reown_object: return "reown_object";
     case ActionKind::set_schema_owner: return "set_schema_owner";
@@ -128,6 +157,14 @@ std::string_view to_string(ActionKind kind) noexcept {
     case ActionKind::set_search_path: return "set_search_path";
     case ActionKind::set_password: return "set_password";
     case ActionKind::verify_login: return "verify_login";
+    case ActionKind::rotate_login: return "rotate_login";
+    case ActionKind::disable_login: return "disable_login";
+    case ActionKind::end_sessions: return "end_sessions";
+    case ActionKind::bury: return "bury";
+    case ActionKind::final_dump: return "final_dump";
+    case ActionKind::drop_database: return "drop_database";
+    case ActionKind::drop_role: return "drop_role";
+    case ActionKind::forget: return "forget";
   }
   return "unknown";
 }

@@ -41,6 +41,14 @@ std::vector<Error> ProjectManager::replace(std::string file, std::string blob, s
   return {};
 }
 
+void ProjectManager::reject(std::string file, std::string blob, std::string commit, Error why) {
+  const auto place = place_of(file);
+  const bool there = place != projects_.end() && place->source.file == file;
+  SourceRef source{.file = file, .blob = std::move(blob), .commit = std::move(commit)};
+  broken_.insert_or_assign(
+      std::move(file), BrokenFile{.source = std::move(source), .errors = {std::move(why)}, .last_good_version = there});
+}
+
 void ProjectManager::remove(std::string_view file) {
   if (const auto place = place_of(file); place != projects_.end() && place->source.file == file) projects_.erase(place);
   if (const auto broken = broken_.find(file); broken != broken_.end()) broken_.erase(broken);

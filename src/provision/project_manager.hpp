@@ -29,6 +29,8 @@ class ProjectManager {
   /// Takes a new version of `file`. Errors leave the last good version in force and are returned and kept; the same
   /// blob again is not parsed again.
   std::vector<Error> replace(std::string file, std::string blob, std::string commit, std::string_view text);
+  /// The file is there, and its newest version cannot even be read (too large, not text): as a version that breaks.
+  void reject(std::string file, std::string blob, std::string commit, Error why);
   /// The file is gone; its deployments are no longer declared.
   void remove(std::string_view file);
 

@@ -41,8 +41,9 @@ std::string set_search_path(const std::string& login, const DesiredDeployment& d
 std::vector<std::string> create_login(const Action& action, const StatementContext& context) {
   const auto& login = action.subject;
   const auto& owner = context.desired.names.base;
-  const std::string rights = action.value == "LOGIN" ? fmt::format("LOGIN PASSWORD {}", quote_literal(context.verifier))
-                                                     : std::string("NOLOGIN");
+  const std::string rights = action.value == "LOGIN"
+                                 ? fmt::format("LOGIN PASSWORD {}", quote_literal(context.verifier_of(login)))
+                                 : std::string("NOLOGIN");
   return {fmt::format("CREATE ROLE {} {}", quote_identifier(login), rights), comment_on(login, context),
           membership(owner, login, context.facts), set_role(login, context.desired),
           set_search_path(login, context.desired)};
@@ -56,9 +57,13 @@ std::vector<std::string> create_group(const Action& action, const StatementConte
 }
 
 std::string create_database(const Action& action, const StatementContext& context) {
-  std::string sql =
-      fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false",
-                  quote_identifier(action.subject), quote_identifier(context.desired.names.base));
+  std::string sql = fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} ALLOW_CONNECTIONS false",
+                                quote_identifier(action.subject), quote_identifier(context.desired.names.base),
+                                quote_literal(context.desired.encoding));
+  if (!context.desired.locale.empty()) {
+    const auto locale = quote_literal(context.desired.locale);
+    sql += fmt::format(" LC_COLLATE {0} LC_CTYPE {0}", locale);
+  }
   if (action.value != "-1") sql += " CONNECTION LIMIT " + action.value;
   return sql;
 }
@@ -69,6 +74,7 @@ std::vector<std::string> inside(const Action& action, const StatementContext& co
   const auto reader = quote_identifier(names.read_only);
   const auto subject = quote_identifier(action.subject);
   switch (action.kind) {
+    case ActionKind::drop_schema: return {"DROP SCHEMA " + subject};
     case ActionKind::create_schema: return {fmt::format("CREATE SCHEMA {} AUTHORIZATION {}", subject, owner)};
     case ActionKind::set_schema_owner: return {fmt::format("ALTER SCHEMA {} OWNER TO {}", subject, owner)};
     // Both come from the server, which has quoted what needs it.
@@ -118,8 +124,9 @@ std::vector<std::string> of_roles(const Action& action, const StatementContext& 
     case ActionKind::grant_owner: return {membership(owner, action.subject, context.facts)};
     case ActionKind::set_login_role: return {set_role(action.subject, context.desired)};
     case ActionKind::set_search_path: return {set_search_path(action.subject, context.desired)};
+    case ActionKind::disable_login: return {fmt::format("ALTER ROLE {} NOLOGIN", subject)};
     case ActionKind::set_password:
-      return {fmt::format("ALTER ROLE {} PASSWORD {}", subject, quote_literal(context.verifier))};
+      return {fmt::format("ALTER ROLE {} PASSWORD {}", subject, quote_literal(context.verifier_of(action.subject)))};
     default: return {};
   }
 }
@@ -129,14 +136,21 @@ std::vector<std::string> of_roles(const Action& action, const StatementContext& 
 std::vector<std::string> statements_for(const Action& action, const StatementContext& context) {
   switch (stage_of(action.kind)) {
     case Stage::roles:
-    case Stage::logins: return of_roles(action, context);
+    case Stage::logins:
+    case Stage::disable: return of_roles(action, context);
     case Stage::discard:
       return {fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(action.subject))};
     case Stage::create_database:
     case Stage::database: return of_database(action, context);
     case Stage::inside: return inside(action, context);
     case Stage::copy:
-    case Stage::verify: return {};
+    case Stage::verify:
+    case Stage::rotation:
+    case Stage::removal: return {};
+    // For the record: how it is done depends on who we are.
+    case Stage::sessions:
+      return {"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = " +
+              quote_literal(action.subject)};
   }
   return {};
 }

@@ -2,7 +2,10 @@
 /// @file
 /// The SQL of an action: a pure function, every name through one quoting function.
 
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "provision/plan.hpp"
@@ -13,13 +16,19 @@ namespace opi::provision {
 struct StatementContext {
   const ServerFacts& facts;
   const DesiredDeployment& desired;
-  std::string stamp = {};     ///< text for COMMENT ON ROLE
-  std::string verifier = {};  ///< SCRAM verifier of login `__a`; only create_login (LOGIN) and set_password use it
+  std::string stamp = {};  ///< text for COMMENT ON ROLE
+  /// SCRAM verifiers by login; only create_login (LOGIN) and set_password use them.
+  std::map<std::string, std::string, std::less<>> verifiers = {};
+
+  std::string verifier_of(std::string_view login) const {
+    const auto found = verifiers.find(login);
+    return found == verifiers.end() ? std::string() : found->second;
+  }
 };
 
-/// The statements of one action, in order, without semicolons; empty for verify_login, which is no SQL of an admin.
-/// Actions of the stages `database` and `inside` are meant to run as the owner role, except where `runs_as_admin` says
-/// otherwise.
+/// The statements of one action, in order, without semicolons; empty for verify_login and rotate_login, which are no
+/// SQL. Actions of the stages `database` and `inside` are meant to run as the owner role, except where `runs_as_admin`
+/// says otherwise.
 std::vector<std::string> statements_for(const Action& action, const StatementContext& context);
 
 /// True for an action that the owner role itself has no right to do.

@@ -11,6 +11,37 @@
 namespace opi::secrets::sops {
 namespace {
 
+/// Bytes of one well-formed character at the start of `text`, 0 when there is none.
+std::size_t character_size(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (byte(0) < 0x80) return 1;
+  const std::size_t size = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
+  if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80) return 0;
+  }
+  const bool overlong = (byte(0) == 0xE0 && byte(1) < 0xA0) || (byte(0) == 0xF0 && byte(1) < 0x90);
+  const bool surrogate = byte(0) == 0xED && byte(1) >= 0xA0;
+  const bool beyond = byte(0) == 0xF4 && byte(1) >= 0x90;
+  return overlong || surrogate || beyond ? 0 : size;
+}
+
+/// With U+FFFD for each byte that is no UTF-8, as Go's decoder reads it: what is written is then what was read.
+std::string well_formed(std::string text) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = character_size(std::string_view(text).substr(at));
+    if (size == 0) {
+      result += "\xEF\xBF\xBD";
+    } else {
+      result.append(text, at, size);
+    }
+    at += size == 0 ? 1 : size;
+  }
+  wipe(text);
+  return result;
+}
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
@@ -213,7 +244,7 @@ class Parser {
         value.push_back(text_[at_]);
       }
       ++at_;
-      if (text_[special] == '"') return value;
+      if (text_[special] == '"') return well_formed(std::move(value));
       const char escape = peek();
       ++at_;
       switch (escape) {
@@ -237,21 +268,6 @@ class Parser {
   std::size_t at_ = 0;
   std::size_t values_ = 0;
 };
-
-/// Bytes of one well-formed character at the start of `text`, 0 when there is none.
-std::size_t character_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (byte(0) < 0x80) return 1;
-  const std::size_t size = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
-  if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80) return 0;
-  }
-  const bool overlong = (byte(0) == 0xE0 && byte(1) < 0xA0) || (byte(0) == 0xF0 && byte(1) < 0x90);
-  const bool surrogate = byte(0) == 0xED && byte(1) >= 0xA0;
-  const bool beyond = byte(0) == 0xF4 && byte(1) >= 0x90;
-  return overlong || surrogate || beyond ? 0 : size;
-}
 
 void write_string(std::string_view text, std::string& out) {
   out += '"';

@@ -180,6 +180,31 @@ Task<Result<std::optional<Credential>>> published_credential(pg::Connection* con
   co_return published;
 }
 
+Task<Result<std::vector<CredentialSummary>>> login_summaries(pg::Connection* connection, std::int64_t deployment_id) {
+  const auto rows = co_await connection->query("SELECT DISTINCT ON (c.slot) " + credential_summary_columns() +
+                                                   " FROM opi.credentials c WHERE c.deployment_id = $1 AND c.state <> "
+                                                   "'retired' ORDER BY c.slot, c.generation DESC",
+                                               {deployment_id});
+  if (!rows) co_return failure(rows.error());
+  std::vector<CredentialSummary> summaries;
+  for (const pg::Row row : *rows) {
+    RowReader reader(row);
+    summaries.push_back(read_credential_summary(&reader));
+  }
+  co_return summaries;
+}
+
+Task<Result<Credential>> find_credential(pg::Connection* connection, std::int64_t credential_id) {
+  const auto rows = co_await connection->query(
+      "SELECT " + credential_columns() +
+          " FROM opi.credentials c JOIN opi.deployments d ON d.id = c.deployment_id WHERE c.id = $1",
+      {credential_id});
+  if (!rows) co_return failure(rows.error());
+  if (rows->empty()) co_return failure(ErrorKind::not_found, "a credential that is not in the journal");
+  RowReader reader((*rows)[0]);
+  co_return read_credential(&reader);
+}
+
 Task<Result<std::vector<Credential>>> open_intents(pg::Connection* connection) {
   const auto rows = co_await connection->query(
       "SELECT " + credential_columns() +

@@ -66,6 +66,10 @@ struct CredentialSummary {
   std::string verifier;  ///< for drift: compare with pg_authid.rolpassword where that may be read
   WallTime created_at{};
   std::optional<WallTime> published_at = {};
+  std::optional<WallTime> overlap_until = {};  ///< set when another login was published in its place
+  std::optional<WallTime> grace_until = {};    ///< until then its sessions may go on
+  bool overlap_over = false;                   ///< by the control database's clock, when it was read
+  bool grace_over = false;
 };
 
 /// The open intent of `login` (any state before `done`) with its bytes unchanged; without one, a new generation with a
@@ -87,6 +91,10 @@ Task<Result<std::optional<Credential>>> current_credential(pg::Connection* conne
                                                            LoginSlot slot);
 /// What the application uses: the last one published of slots a and b (the Secret holds it); nothing when none was.
 Task<Result<std::optional<Credential>>> published_credential(pg::Connection* connection, std::int64_t deployment_id);
+/// The newest generation of each login of the deployment that is not retired, by slot: what the inventory shows of it.
+Task<Result<std::vector<CredentialSummary>>> login_summaries(pg::Connection* connection, std::int64_t deployment_id);
+/// One entry with its sealed password; not_found when there is none.
+Task<Result<Credential>> find_credential(pg::Connection* connection, std::int64_t credential_id);
 /// Every entry before `done`, oldest first: what a pass has to bring to its end.
 Task<Result<std::vector<Credential>>> open_intents(pg::Connection* connection);
 

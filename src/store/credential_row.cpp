@@ -11,7 +11,9 @@ std::string_view to_string(CredentialState state) noexcept {
 
 std::string credential_summary_columns() {
   return "c.id, c.slot::text, c.login, c.generation, c.state::text, c.verifier, " + microseconds("c.created_at") +
-         ", " + microseconds("c.published_at");
+         ", " + microseconds("c.published_at") + ", " + microseconds("c.overlap_until") + ", " +
+         microseconds("c.grace_until") +
+         ", coalesce(c.overlap_until <= now(), false), coalesce(c.grace_until <= now(), false)";
 }
 
 CredentialSummary read_credential_summary(RowReader* reader) {
@@ -24,6 +26,10 @@ CredentialSummary read_credential_summary(RowReader* reader) {
   summary.verifier = reader->text();
   summary.created_at = reader->time();
   summary.published_at = reader->time_or_null();
+  summary.overlap_until = reader->time_or_null();
+  summary.grace_until = reader->time_or_null();
+  summary.overlap_over = reader->next<bool>();
+  summary.grace_over = reader->next<bool>();
   return summary;
 }
 

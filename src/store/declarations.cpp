@@ -18,7 +18,7 @@ constexpr std::size_t stamp_bytes = 16;
 
 constexpr const char* input_columns =
     "(project text, deployment text, cluster text, server_id bigint, base_name text, namespace text, repository text, "
-    "file text, blob_id text, commit_id text, stamp text)";
+    "file text, blob_id text, commit_id text, deletion text, stamp text)";
 
 std::string new_stamp() {
   std::array<unsigned char, stamp_bytes> random{};
@@ -42,6 +42,7 @@ pg::Param input_of(const std::vector<Declaration>& declarations) {
                            {"file", d.file},
                            {"blob_id", d.blob_id},
                            {"commit_id", d.commit_id},
+                           {"deletion", d.deletion},
                            {"stamp", new_stamp()}});
   }
   return rows_param(rows);
@@ -52,9 +53,9 @@ Task<Result<>> insert_new(pg::Connection* connection, pg::Param input) {
   const auto inserted = co_await connection->query(
       fmt::format(
           "WITH {} INSERT INTO opi.deployments (project, deployment, cluster, server_id, base_name, database_name, "
-          "namespace, repository, file, blob_id, commit_id, stamp) "
+          "namespace, repository, file, blob_id, commit_id, deletion, stamp) "
           "SELECT project, deployment, cluster, server_id, base_name, base_name, namespace, repository, file, "
-          "blob_id, commit_id, stamp FROM durable, json_to_recordset($1::json) AS i{} "
+          "blob_id, commit_id, deletion, stamp FROM durable, json_to_recordset($1::json) AS i{} "
           "ORDER BY project COLLATE \"C\", deployment COLLATE \"C\" ON CONFLICT DO NOTHING",
           durable_cte, input_columns),
       {std::move(input)});
@@ -67,12 +68,15 @@ Task<Result<>> update_sources(pg::Connection* connection, pg::Param input) {
   const auto updated = co_await connection->query(
       fmt::format(
           "UPDATE opi.deployments d SET cluster = i.cluster, namespace = i.namespace, repository = i.repository, "
-          "file = i.file, blob_id = i.blob_id, commit_id = i.commit_id, changed_at = now() "
+          "file = i.file, blob_id = i.blob_id, commit_id = i.commit_id, deletion = i.deletion, "
+          // Declared again: what somebody confirmed was about another time.
+          "removal_confirmed_at = NULL, changed_at = now() "
           "FROM json_to_recordset($1::json) AS i{} "
           "WHERE d.project = i.project AND d.deployment = i.deployment AND d.server_id = i.server_id "
           "AND d.base_name = i.base_name "
-          "AND (d.cluster, d.namespace, d.repository, d.file, d.blob_id, d.commit_id) IS DISTINCT FROM "
-          "(i.cluster, i.namespace, i.repository, i.file, i.blob_id, i.commit_id)",
+          "AND ((d.cluster, d.namespace, d.repository, d.file, d.blob_id, d.commit_id, d.deletion) IS DISTINCT FROM "
+          "(i.cluster, i.namespace, i.repository, i.file, i.blob_id, i.commit_id, i.deletion) "
+          "OR d.removal_confirmed_at IS NOT NULL)",
           input_columns),
       {std::move(input)});
   if (!updated) co_return failure(updated.error());

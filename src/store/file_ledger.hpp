@@ -24,6 +24,8 @@ struct FileRecord {
   std::string error;  ///< of the last try, one line; empty: it succeeded
   std::string error_blob_id;
   std::optional<WallTime> error_at = {};
+  std::string error_commit_id = {};  ///< the head at which that version was first seen
+  std::string error_author = {};     ///< of that head, "Name <address>"
 };
 
 /// A file that was acted on with success; clears its error.
@@ -34,6 +36,7 @@ struct ActedFile {
 /// A file whose version could not be acted on; what succeeded before stays recorded.
 struct FailedFile {
   std::string repository, path, blob_id, error;
+  std::string commit_id = {}, author = {};  ///< of the head at which the version was first seen
 };
 
 /// All of one repository, by path. One statement.

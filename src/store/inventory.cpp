@@ -33,6 +33,9 @@ UPDATE opi.deployments d SET
   ready_at = CASE WHEN i.state = 'ready' THEN now() ELSE d.ready_at END,
   tombstone_at = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL
     WHEN i.state = 'tombstone' AND d.state <> 'tombstone' THEN now() ELSE d.tombstone_at END,
+  remove_after = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL ELSE d.remove_after END,
+  removal_confirmed_at = CASE WHEN i.state IN ('wanted', 'ready') THEN NULL ELSE d.removal_confirmed_at END,
+  final_dump = CASE WHEN i.state IN ('wanted', 'ready') THEN '' ELSE d.final_dump END,
   deep_look_at = CASE WHEN i.looked_deep THEN now() ELSE d.deep_look_at END,
   changed_at = now()
 FROM durable, i
@@ -91,6 +94,25 @@ Task<Result<>> add_credentials(pg::Connection* connection, std::vector<Inventory
   co_return Result<>{};
 }
 
+Task<Result<>> add_drift(pg::Connection* connection, std::vector<InventoryEntry>* entries) {
+  const auto rows = co_await connection->query_prepared("SELECT d.deployment_id, d.key, d.inside, " +
+                                                        microseconds("d.seen_at") + " FROM opi.drift d");
+  if (!rows) co_return failure(rows.error());
+  if (rows->empty()) co_return Result<>{};
+  Places places;
+  for (std::size_t i = 0; i < entries->size(); ++i) places.emplace((*entries)[i].deployment.id, i);
+  for (const pg::Row row : *rows) {
+    RowReader reader(row);
+    const auto place = places.find(reader.next<std::int64_t>());
+    if (place == places.end()) continue;
+    DriftRecord record{.key = reader.text()};
+    record.inside = reader.next<bool>();
+    record.seen_at = reader.time();
+    (*entries)[place->second].drift.push_back(std::move(record));
+  }
+  co_return Result<>{};
+}
+
 }  // namespace
 
 std::string_view to_string(DeploymentState state) noexcept {
@@ -108,7 +130,9 @@ std::string deployment_columns() {
          "d.base_name, d.database_name, d.generation, d.namespace, d.stamp, d.state::text, d.adoption::text, "
          "d.repository, d.file, d.blob_id, d.commit_id, d.inputs_hash, d.secret_hash, d.last_error, d.failures, " +
          microseconds("d.created_at") + ", " + microseconds("d.changed_at") + ", " + microseconds("d.ready_at") + ", " +
-         microseconds("d.deep_look_at") + ", " + microseconds("d.tombstone_at");
+         microseconds("d.deep_look_at") + ", " + microseconds("d.tombstone_at") + ", d.deletion, " +
+         microseconds("d.remove_after") +
+         ", coalesce(d.remove_after <= now(), false), d.removal_confirmed_at IS NOT NULL, d.final_dump";
 }
 
 DeploymentRecord read_deployment(RowReader* reader) {
@@ -139,6 +163,11 @@ DeploymentRecord read_deployment(RowReader* reader) {
   record.ready_at = reader->time_or_null();
   record.deep_look_at = reader->time_or_null();
   record.tombstone_at = reader->time_or_null();
+  record.deletion = reader->text();
+  record.remove_after = reader->time_or_null();
+  record.removal_over = reader->next<bool>();
+  record.removal_confirmed = reader->next<bool>();
+  record.final_dump = reader->text();
   return record;
 }
 
@@ -220,6 +249,8 @@ Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string c
   }
   const auto added = co_await add_credentials(connection, &inventory.entries);
   if (!added) co_return failure(added.error());
+  const auto drift = co_await add_drift(connection, &inventory.entries);
+  if (!drift) co_return failure(drift.error());
   co_return inventory;
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "pg/connection.hpp"
 #include "store/credential_journal.hpp"
+#include "store/drift.hpp"
 
 namespace opi::store {
 
@@ -78,6 +79,7 @@ struct Declaration {
   std::string file;        ///< path in the repository
   std::string blob_id;
   std::string commit_id;
+  std::string deletion;  ///< "keep" or "remove"; empty: as the operator decides
 };
 
 /// A row of the inventory.
@@ -104,6 +106,11 @@ struct DeploymentRecord {
   std::optional<WallTime> ready_at = {};
   std::optional<WallTime> deep_look_at = {};  ///< when the inside of the database was last looked at
   std::optional<WallTime> tombstone_at = {};
+  std::string deletion;                       ///< Declaration::deletion, or what a person decided
+  std::optional<WallTime> remove_after = {};  ///< of a tombstone: the end of its grace period
+  bool removal_over = false;                  ///< that time has come, by the control database's clock when it was read
+  bool removal_confirmed = false;             ///< a person said that it may go
+  std::string final_dump;                     ///< path of the last dump; empty: none was made
 };
 
 /// The outcome of one declaration: the record, or why it is refused (conflict: another deployment has that name on that
@@ -144,6 +151,7 @@ Task<Result<>> forget_deployment(pg::Connection* connection, std::int64_t id);
 struct InventoryEntry {
   DeploymentRecord deployment;
   std::vector<CredentialSummary> credentials = {};  ///< newest generation per login that is not retired, by slot
+  std::vector<DriftRecord> drift = {};              ///< what was seen of it before
 };
 
 /// Everything at one moment.
@@ -153,7 +161,7 @@ struct Inventory {
   const InventoryEntry* find(std::string_view project, std::string_view deployment) const noexcept;
 };
 
-/// Three statements, whatever the size of the estate. `cluster` empty: all clusters.
+/// Four statements, whatever the size of the estate. `cluster` empty: all clusters.
 Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster = {});
 
 }  // namespace opi::store

@@ -123,6 +123,49 @@ CREATE INDEX history_project ON opi.history (project, id);
 CREATE INDEX history_at ON opi.history (at);
 )";
 
+// A login that was replaced: until when it is valid, and until when its sessions may go on.
+constexpr std::string_view rotation_sql = R"(
+ALTER TABLE opi.credentials ADD COLUMN overlap_until timestamptz, ADD COLUMN grace_until timestamptz;
+)";
+
+// The way out of the inventory: what the project file said, when it goes, who confirmed it.
+constexpr std::string_view removal_sql = R"(
+ALTER TABLE opi.deployments
+  ADD COLUMN deletion text NOT NULL DEFAULT '',
+  ADD COLUMN remove_after timestamptz,
+  ADD COLUMN removal_confirmed_at timestamptz,
+  ADD COLUMN final_dump text NOT NULL DEFAULT '';
+)";
+
+// Differences that somebody made, from when they are first seen until they are gone.
+constexpr std::string_view drift_sql = R"(
+CREATE TABLE opi.drift (
+  deployment_id bigint NOT NULL REFERENCES opi.deployments ON DELETE CASCADE,
+  key text NOT NULL,
+  detail text NOT NULL,
+  inside boolean NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (deployment_id, key)
+);
+COMMENT ON TABLE opi.drift IS 'differences that somebody made, and since when we have seen them';
+)";
+
+// Where a broken version of a file was first seen; what somebody suspended.
+constexpr std::string_view git_sql = R"(
+ALTER TABLE opi.project_files
+  ADD COLUMN error_commit_id text NOT NULL DEFAULT '',
+  ADD COLUMN error_author text NOT NULL DEFAULT '';
+
+CREATE TABLE opi.suspensions (
+  kind text NOT NULL CHECK (kind IN ('repository', 'project')),
+  name text NOT NULL,
+  reason text NOT NULL DEFAULT '',
+  since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE opi.suspensions IS 'what is left alone until somebody resumes it';
+)";
+
 constexpr std::string_view started_sql = R"(
 ALTER TYPE opi.outcome ADD VALUE 'started';
 )";
@@ -157,9 +200,13 @@ constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
     Migration{.version = 3, .name = "file_ledger_and_history", .sql = ledger_sql},
-    Migration{.version = 4, .name = "history_is_written_ahead", .sql = started_sql},
-    Migration{.version = 5, .name = "clones", .sql = clones_sql},
-    Migration{.version = 6, .name = "adoption", .sql = adoption_sql},
+    Migration{.version = 4, .name = "rotation", .sql = rotation_sql},
+    Migration{.version = 5, .name = "removal", .sql = removal_sql},
+    Migration{.version = 6, .name = "drift", .sql = drift_sql},
+    Migration{.version = 7, .name = "git_heads_and_suspensions", .sql = git_sql},
+    Migration{.version = 8, .name = "history_is_written_ahead", .sql = started_sql},
+    Migration{.version = 9, .name = "clones", .sql = clones_sql},
+    Migration{.version = 10, .name = "adoption", .sql = adoption_sql},
 };
 
 }  // namespace

@@ -41,6 +41,38 @@ TEST(BlockingPool, an_exception_reaches_the_caller) {
   EXPECT_THROW(run_coroutine(pool.run([]() -> void { throw std::invalid_argument("no"); })), std::invalid_argument);
 }
 
+TEST(BlockingPool, calls_that_nothing_bounds_leave_threads_for_the_others) {
+  asio::io_context context;
+  std::promise<void> release;
+  BlockingPool pool(2);
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  struct Hang {
+    std::shared_future<void> until;
+    bool operator()() const {
+      until.wait();
+      return true;
+    }
+  };
+  struct Flow {
+    static Task<> hang(BlockingPool* pool, Hang call, int* refused, int* done) {
+      const auto ran = co_await pool->try_unbounded(std::move(call));
+      ++*(ran ? done : refused);
+    }
+  };
+  const Hang call{release.get_future().share()};
+  int refused = 0;
+  int done = 0;
+  for (int number = 0; number < 3; ++number) scope.spawn("hangs", Flow::hang(&pool, call, &refused, &done));
+  EXPECT_EQ(run_coroutine(context, pool.run([] { return 7; })), 7) << "a thread is free";
+  EXPECT_EQ(refused, 2);
+  release.set_value();
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(done, 1);
+  scope.spawn("again", Flow::hang(&pool, call, &refused, &done));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(done, 2) << "the place is free again";
+}
+
 Task<> note_the_end(Task<int> task, bool* aborted) {
   try {
     co_await std::move(task);

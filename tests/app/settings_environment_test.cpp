@@ -40,7 +40,9 @@ std::string another_value(const Field& field) {
   if (field.path.ends_with("_file")) return OPI_SOURCE_DIR "/CMakeLists.txt";  // exists, so that it can be read
   if (field.path.ends_with(".address")) return "0.0.0.0";
   switch (field.kind) {
-    case FieldKind::text: return field.path.ends_with("url") ? "https://git.example.org/p.git" : "other";
+    case FieldKind::text:
+      if (field.path.ends_with("proxy")) return "http://proxy.example.org:3128";
+      return field.path.ends_with("url") ? "https://git.example.org/p.git" : "other";
     case FieldKind::number:
       return field.path.ends_with("pool.max") ? "77" : field.path.ends_with("port") ? "7777" : "3";
     case FieldKind::fraction: return "0.5";
@@ -76,8 +78,14 @@ TEST_P(EveryField, IsOverriddenByItsVariableWhichItsOriginNames) {
   }
   // A server of our own needs to know where it keeps its password.
   const std::string own = "databases: {main: {password_file: " OPI_SOURCE_DIR "/CMakeLists.txt}, second-one: {}}\n";
-  auto settings =
-      parsed(GetParam() == "private_postgres.directory" ? std::string_view(own) : two_pools, {{variable, value}});
+  // Who verifies needs keys.
+  const std::string keys = std::string(two_pools) +
+                           "projects: {repository: {verify: {allowed_signers_file: " OPI_SOURCE_DIR
+                           "/CMakeLists.txt}}}\n";
+  std::string_view text = two_pools;
+  if (GetParam() == "private_postgres.directory") text = own;
+  if (GetParam() == "projects.repository.verify.mode") text = keys;
+  auto settings = parsed(text, {{variable, value}});
   if (GetParam() == "databases.main.database") {
     EXPECT_THAT(lines(settings),
                 ElementsAre("environment variable OPI_DATABASES__MAIN__DATABASE: databases.main.database: "

@@ -117,7 +117,7 @@ state: {directory: state}
   EXPECT_FALSE(settings->databases.at("analytics").open_to("other"));
   EXPECT_THAT(*settings->projects.repository.paths, ElementsAre("a/*.yaml"));
   EXPECT_EQ(*settings->http.limits.header_bytes, 32U << 10U);
-  EXPECT_EQ(mirror_directory(*settings), "/etc/opi/state/mirror");
+  EXPECT_EQ(mirror_directory(*settings, default_repository), "/etc/opi/state/mirror");
 }
 
 struct Wrong {
@@ -145,7 +145,7 @@ constexpr Wrong wrong_settings[] = {
      "opi.yaml:2:1: kitchen: is not a known field; known here: environment, log, cluster, control, databases, "
      "private_postgres, "
      "projects, "
-     "secrets, http, probes, provision, state"},
+     "secrets, http, probes, provision, rotation, removal, drift, state"},
     {"UnknownFieldDeep", "databases:\n  main:\n    pool:\n      maxx: 3\n",
      "opi.yaml:4:7: databases.main.pool.maxx: is not a known field; did you mean max?"},
     {"SectionIsAText", "databases: {main: {}}\nhttp: yes please\n",
@@ -199,6 +199,8 @@ constexpr Wrong wrong_settings[] = {
      "control.database"},
     {"EverybodyAndSomebody", "databases: {main: {}, b: {projects: [\"*\", shop]}}\n",
      "opi.yaml:1:37: databases.b.projects: \"*\" stands for all projects; write it alone"},
+    {"BindingWithoutTls", "databases: {main: {tls: {mode: disable, channel_binding: require}}}\n",
+     "opi.yaml:1:58: databases.main.tls.channel_binding: require needs TLS; write require or verify-full in tls.mode"},
     {"CaWithoutTls", "databases: {main: {tls: {mode: disable, ca_file: /a}}}\n",
      "opi.yaml:1:50: databases.main.tls.ca_file: is of no use while tls.mode is disable; write verify-full there, or "
      "leave this out"},

@@ -37,6 +37,15 @@ TEST(Arguments, CredentialsAreAUriUnlessAskedOtherwise) {
   EXPECT_EQ(parse({"credentials", "shop", "prod", "--format", "env"})->format, "env");
 }
 
+TEST(Arguments, RotationIsOfAProjectAndSeamlessUnlessAskedOtherwise) {
+  EXPECT_FALSE(parse({"rotate", "shop"})->immediately);
+  const auto leaked = parse({"rotate", "shop", "prod", "--immediately"});
+  EXPECT_EQ(leaked->command, Command::rotate);
+  EXPECT_EQ(leaked->deployment, "prod");
+  EXPECT_TRUE(leaked->immediately);
+  EXPECT_FALSE(parse({"rotate"}).has_value()) << "never everything by a slip";
+}
+
 TEST(Arguments, ConfigHasCommandsOfItsOwn) {
   EXPECT_EQ(parse({"config", "check"})->command, Command::config_check);
   EXPECT_EQ(parse({"config", "show", "--json"})->command, Command::config_show);

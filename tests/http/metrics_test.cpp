@@ -35,6 +35,9 @@ StatusSnapshot example() {
   main.timed_out = 7;
   main.available = true;
   main.waited_total = std::chrono::milliseconds{1'500};
+  main.waited_queue.add(std::chrono::milliseconds{3});
+  main.waited_queue.add(std::chrono::minutes{5});
+  main.hosts = {{.host = "db1:5432", .role = pg::HostRole::standby, .available = false, .connections = 3}};
   pg::PoolStats hostile = main;
   hostile.name = "a\"b\\c\nd";
   status.pools = {main, hostile};
@@ -70,7 +73,7 @@ bool has_line(const std::string& line) {
 
 TEST(Metrics, EveryLineIsHelpTypeOrASample) {
   const std::regex help{R"(# HELP [a-z_]+ [A-Z0-9][^\n]*\.)"};
-  const std::regex type{R"(# TYPE [a-z_]+ (gauge|counter))"};
+  const std::regex type{R"(# TYPE [a-z_]+ (gauge|counter|histogram))"};
   const std::regex sample{
       R"re([a-z_]+(\{[a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]|\\["\\n])*")*\})? -?[0-9.e+-]+)re"};
   const auto lines = lines_of(example_text());
@@ -84,6 +87,7 @@ TEST(Metrics, EveryLineIsHelpTypeOrASample) {
 TEST(Metrics, HelpAndTypeComeOnceAndBeforeTheSamplesOfTheirFamilyWhichStandTogether) {
   std::set<std::string> seen;
   std::string current;
+  bool histogram = false;
   for (const std::string& line : lines_of(example_text())) {
     if (line.starts_with("# HELP ")) {
       current = line.substr(7, line.find(' ', 7) - 7);
@@ -91,8 +95,13 @@ TEST(Metrics, HelpAndTypeComeOnceAndBeforeTheSamplesOfTheirFamilyWhichStandToget
     } else if (line.starts_with("# TYPE ")) {
       EXPECT_EQ(line.substr(7, line.find(' ', 7) - 7), current);
       EXPECT_EQ(line.ends_with(" counter"), current.ends_with("_total")) << line;
+      histogram = line.ends_with(" histogram");
     } else {
-      EXPECT_EQ(line.substr(0, line.find_first_of("{ ")), current) << line;
+      std::string name = line.substr(0, line.find_first_of("{ "));
+      for (const std::string_view part : {"_bucket", "_sum", "_count"}) {
+        if (histogram && name.ends_with(part)) name.resize(name.size() - part.size());
+      }
+      EXPECT_EQ(name, current) << line;
     }
   }
 }
@@ -116,6 +125,22 @@ TEST(Metrics, PoolsAreShownByNameAndState) {
   EXPECT_TRUE(has_line(R"(opi_pool_acquired_total{pool="main"} 1234567890)"));
   EXPECT_TRUE(has_line(R"(opi_pool_acquire_failed_total{pool="main",reason="timed_out"} 7)"));
   EXPECT_TRUE(has_line(R"(opi_pool_waited_seconds_total{pool="main"} 1.5)"));
+}
+
+TEST(Metrics, TimesAreHistogramsWithCumulatedBuckets) {
+  EXPECT_TRUE(has_line("# TYPE opi_pool_wait_seconds histogram"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_bucket{pool="main",phase="queue",le="0.002048"} 0)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_bucket{pool="main",phase="queue",le="0.004096"} 1)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_bucket{pool="main",phase="queue",le="+Inf"} 2)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_count{pool="main",phase="queue"} 2)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_sum{pool="main",phase="queue"} 300.003)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_wait_seconds_count{pool="main",phase="dial"} 0)"));
+}
+
+TEST(Metrics, HostsAreShownWithTheirRole) {
+  EXPECT_TRUE(has_line(R"(opi_pool_host_connections{pool="main",host="db1:5432"} 3)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_host_available{pool="main",host="db1:5432"} 0)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_host_primary{pool="main",host="db1:5432"} 0)"));
 }
 
 TEST(Metrics, LabelsAreEscaped) {

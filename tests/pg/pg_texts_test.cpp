@@ -138,6 +138,39 @@ TEST(Settings, ImpossibleOnesAreRefusedByName) {
   bad = good;
   bad.server.options = {{"a -c b", "x"}};
   EXPECT_TRUE(refused(bad).starts_with("options"));
+  bad = good;
+  bad.server.tls = TlsMode::disable;
+  bad.server.channel_binding = ChannelBinding::require;
+  EXPECT_TRUE(refused(bad).starts_with("channel_binding"));
+}
+
+TEST(Settings, PoolScenario98_TextsThatTheStartupPacketCannotCarryAreRefused) {
+  const std::string nul("a\0b", 3);
+  using Spoil = void (*)(ServerSettings&, std::string);
+  const std::vector<std::pair<std::string_view, Spoil>> fields = {
+      {"host", [](ServerSettings& server, std::string text) { server.hosts.front().host = std::move(text); }},
+      {"user", [](ServerSettings& server, std::string text) { server.user = std::move(text); }},
+      {"database", [](ServerSettings& server, std::string text) { server.database = std::move(text); }},
+      {"application_name", [](ServerSettings& server, std::string text) { server.application_name = std::move(text); }},
+      {"tls_ca_file", [](ServerSettings& server, std::string text) { server.tls_ca_file = std::move(text); }},
+      {"options.geqo", [](ServerSettings& server, std::string text) { server.options = {{"geqo", std::move(text)}}; }},
+  };
+  for (const auto& [field, spoil] : fields) {
+    for (const std::string& text : {nul, std::string(5'000, 'x')}) {
+      ServerSettings server = some_server();
+      spoil(server, text);
+      const auto result = validate(server);
+      ASSERT_FALSE(result) << field;
+      EXPECT_EQ(result.error().kind, ErrorKind::invalid);
+      EXPECT_TRUE(result.error().message.starts_with(field)) << result.error().message;
+    }
+  }
+  // The server would cut a longer name in silence, and let in somebody else.
+  ServerSettings server = some_server();
+  server.user = std::string(64, 'u');
+  EXPECT_FALSE(validate(server));
+  server.user = std::string(63, 'u');
+  EXPECT_TRUE(validate(server));
 }
 
 TEST(Settings, HostsAreShownAsPeopleWriteThem) {

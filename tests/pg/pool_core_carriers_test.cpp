@@ -130,10 +130,12 @@ TEST_F(PoolCoreCarriersTest, PauseRecycleNewSchemaAndASmallerPoolCallItBack) {
 }
 
 TEST_F(PoolCoreCarriersTest, AStandbyServerCallsItsSiblingsBack) {
+  server_.target = SessionTarget::read_write;
   open(settings(2, 2));
   PoolSlot* const carrying = take_carrier();
   PoolSlot* const lease = take();
-  release(lease, Returned::read_only);
+  EXPECT_FALSE(core_->role_seen(lease, HostRole::standby, now()));
+  release(lease, Returned::wrong_role);
   EXPECT_EQ(recalled_, std::vector<PoolSlot*>{carrying});
 }
 

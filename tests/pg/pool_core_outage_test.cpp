@@ -12,7 +12,7 @@ TEST_F(PoolCoreTest, PoolScenario26_ARefusedDialFailsAllWaitersWithTheServersErr
   dial_fails();
   for (const auto& waiter : {first, second}) {
     ASSERT_TRUE(failed(waiter, AcquireErrorKind::unavailable));
-    EXPECT_EQ(waiter->error->last_error, "connection refused by db:5432");
+    EXPECT_EQ(waiter->error->last_error, "connection refused by db:5432 [ECONNREFUSED]");
     EXPECT_EQ(waiter->error->attempt, 1U);
     EXPECT_EQ(waiter->error->next_attempt_in, 100ms);
     EXPECT_EQ(waiter->error->peer, "db:5432");

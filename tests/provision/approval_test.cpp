@@ -29,9 +29,25 @@ TEST(Approval, OnlyKindsUnderThePolicyAreDemanded) {
               ElementsAre("change-owner"));
 }
 
-TEST(Approval, WhatRemovesIsADrop) {
-  const Action removal{.kind = ActionKind::restrict_role, .sign = Sign::remove};
-  EXPECT_EQ(approval_kind(removal), ApprovalKind::drop);
+TEST(Approval, WhatGoesForGoodIsADropAndATombstoneIsNone) {
+  for (const auto kind : {ActionKind::drop_database, ActionKind::drop_role})
+    EXPECT_EQ(approval_kind({.kind = kind, .sign = Sign::remove}), ApprovalKind::drop);
+  for (const auto kind : {ActionKind::bury, ActionKind::disable_login, ActionKind::end_sessions})
+    EXPECT_FALSE(approval_kind({.kind = kind, .sign = Sign::remove}));
+}
+
+TEST(Approval, WhoApprovesARotationApprovesWhatItDoesToTheLoginThatTakesOver) {
+  DeploymentPlan plan{.project = "shop", .deployment = "prod"};
+  plan.actions = {{.kind = ActionKind::rotate_login, .sign = Sign::change, .subject = "shop_prod__b"}};
+  const ApprovedEffects approved(plan);
+  for (const auto kind : {ActionKind::enable_login, ActionKind::set_password, ActionKind::verify_login}) {
+    const Action action{.kind = kind, .subject = "shop_prod__b"};
+    EXPECT_FALSE(approved.refusal_of(std::vector{action})) << to_string(kind);
+  }
+  const Action other{.kind = ActionKind::enable_login, .subject = "shop_prod__a"};
+  EXPECT_TRUE(approved.refusal_of(std::vector{other}));
+  const Action ends{.kind = ActionKind::disable_login, .subject = "shop_prod__b"};
+  EXPECT_TRUE(approved.refusal_of(std::vector{ends}));
 }
 
 TEST(Approval, KindsHaveOneNameEach) {

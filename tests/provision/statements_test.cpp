@@ -14,8 +14,9 @@ using ::testing::IsEmpty;
 class Statements : public ::testing::Test {
  protected:
   std::vector<std::string> of(Action action) {
-    return statements_for(action,
-                          {.facts = facts, .desired = desired, .stamp = "it's ours", .verifier = test_verifier});
+    return statements_for(
+        action,
+        {.facts = facts, .desired = desired, .stamp = "it's ours", .verifiers = {{"shop_prod__a", test_verifier}}});
   }
   DesiredDeployment desired = shop_prod();
   ServerFacts facts = facts_15();

@@ -137,6 +137,11 @@ TEST_F(Sops, JsonKeepsOrderNumbersAndNulls) {
   EXPECT_EQ(round_trip(text, Format::json), text);
 }
 
+TEST_F(Sops, BytesThatAreNoUtf8InJsonAreReplacedInKeysAndValuesAsTheyAreRead) {
+  EXPECT_EQ(round_trip("{\n\t\"a\xF0\xFF\": \"b\xFF\"\n}\n", Format::json),
+            "{\n\t\"a\xEF\xBF\xBD\xEF\xBF\xBD\": \"b\xEF\xBF\xBD\"\n}\n");
+}
+
 TEST_F(Sops, DotenvAndIniAndBinaryComeBack) {
   const std::string dotenv = "# comment\nA=one\nB=\nC=a=b\nD=line\\nline\n";
   EXPECT_EQ(round_trip(dotenv, Format::dotenv), dotenv);

@@ -290,8 +290,39 @@ fs::path postgres_program_directory(int wanted) {
 
 PostgresServer::PostgresServer(PostgresOptions options) : options_(std::move(options)) {
   const fs::path cluster = cluster_template(options_.version);
-  folder_ = make_folder(temporary_root(), "opi-pg-");
   password_ = read_text(cluster / "password");
+  make_folder_and_watcher();
+  std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", (cluster / "data").string(),
+                                   (folder_ / "data").string()};
+  run_to_end(copy, folder_ / "copy.log");
+  if (options_.tls) make_certificate();
+  start_first_time();
+}
+
+PostgresServer::PostgresServer(StandbyOf standby)
+    : options_(standby.primary->options_), password_(standby.primary->password_) {
+  make_folder_and_watcher();
+  const std::string data = (folder_ / "data").string();
+  fs::create_directory(data);
+  give_to_server_user(data);
+  fs::permissions(data, fs::perms::owner_all);
+  const PostgresServer& primary = *standby.primary;
+  const std::string source = "host=" + primary.host() + " port=" + std::to_string(primary.port()) +
+                             " user=" + primary.superuser() + " password=" + primary.password();
+  run_to_end(as_server_user({postgres_program_directory() / "pg_basebackup", "--write-recovery-conf", "--no-sync",
+                             "--checkpoint=fast", "--wal-method=stream", "--dbname=" + source, "--pgdata=" + data}),
+             folder_ / "copy.log");
+  start_first_time();
+}
+
+void PostgresServer::promote() const {
+  run_to_end(as_server_user({postgres_program_directory() / "pg_ctl", "promote", "--wait", "--pgdata",
+                             (folder_ / "data").string()}),
+             folder_ / "promote.log");
+}
+
+void PostgresServer::make_folder_and_watcher() {
+  folder_ = make_folder(temporary_root(), "opi-pg-");
   fs::create_directory(folder_ / "socket");
   give_to_server_user(folder_ / "socket");
 
@@ -305,11 +336,9 @@ PostgresServer::PostgresServer(PostgresOptions options) : options_(std::move(opt
       "if [ -n \"$pid\" ]; then kill -QUIT \"$pid\" 2>/dev/null; fi; "
       "for i in 1 2 3 4 5 6 7 8 9 10; do [ -e \"$1/data/postmaster.pid\" ] || break; sleep 0.1; done; rm -rf -- \"$1\"";
   watcher_pid_ = spawn({"sh", "-c", script, "watcher", folder_.string()}, read_end.get(), "/dev/null");
+}
 
-  std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", (cluster / "data").string(),
-                                   (folder_ / "data").string()};
-  run_to_end(copy, folder_ / "copy.log");
-  if (options_.tls) make_certificate();
+void PostgresServer::start_first_time() {
   for (int attempt = 0;; ++attempt) {
     port_ = free_port();
     spawn_postgres();
@@ -374,8 +403,8 @@ void PostgresServer::spawn_postgres() {
   set("max_connections", std::to_string(options_.max_connections));
   set("shared_buffers", "16MB");
   for (const char* off : {"fsync", "synchronous_commit", "full_page_writes", "autovacuum", "jit"}) set(off, "off");
-  set("wal_level", "minimal");
-  set("max_wal_senders", "0");
+  set("wal_level", options_.replicates ? "replica" : "minimal");
+  set("max_wal_senders", options_.replicates ? "4" : "0");
   set("log_statement", "all");
   set("log_line_prefix", "%m [%p] %q%u@%d ");
   if (options_.tls) {

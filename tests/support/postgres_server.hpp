@@ -24,6 +24,15 @@ struct PostgresOptions {
   bool tls = false;
   /// Further settings, as `postgres -c name=value` takes them.
   std::vector<std::pair<std::string, std::string>> settings = {};
+  /// Can have standbys, and be one.
+  bool replicates = false;
+};
+
+class PostgresServer;
+
+/// Of a server that `replicates` and runs.
+struct StandbyOf {
+  const PostgresServer* primary;
 };
 
 /// How PostgreSQL is told to stop.
@@ -42,6 +51,8 @@ enum class PostgresStop {
 class PostgresServer {
  public:
   explicit PostgresServer(PostgresOptions options = {});
+  /// A streaming standby: a base backup that follows.
+  explicit PostgresServer(StandbyOf standby);
   ~PostgresServer();
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
@@ -77,8 +88,12 @@ class PostgresServer {
   /// On the same port with the same data; returns when it accepts connections.
   void start();
   void restart(PostgresStop how = PostgresStop::fast);
+  /// Of a standby: makes it a primary; returns when it is one.
+  void promote() const;
 
  private:
+  void make_folder_and_watcher();
+  void start_first_time();
   void make_certificate();
   void spawn_postgres();
   bool wait_until_ready();

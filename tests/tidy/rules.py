@@ -274,7 +274,8 @@ def _links_lead_somewhere(files):
     for file in files:
         if not file.path.endswith(".md"):
             continue
-        for line, found in file.matches(r'\]\(([^)#\s]+)[^)]*\)', file.text):
+        prose = re.sub(r'`[^`\n]*`', lambda code: " " * len(code.group(0)), file.text)
+        for line, found in file.matches(r'\]\(([^)#\s]+)[^)]*\)', prose):
             target = found.group(1)
             if re.match(r'[a-z]+:', target):
                 continue

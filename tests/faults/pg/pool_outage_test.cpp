@@ -229,7 +229,7 @@ TEST_F(PoolOutageTest, PoolScenario39_AFrozenBackendOnReturnCostsNoCapacityForLo
   EXPECT_EQ(scalar(next, "SELECT 1"), "1");
 }
 
-TEST_F(PoolOutageTest, NoErrorOrLogShowsThePassword) {
+TEST_F(PoolOutageTest, PoolScenario98_NoErrorOrLogShowsThePassword) {
   const std::string password = "hidden-" + std::to_string(::getpid()) + "-word";
   test::PostgresServer server;
   server.execute_as_superuser("CREATE ROLE keeper LOGIN PASSWORD '" + password + "'");

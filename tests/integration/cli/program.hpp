@@ -90,6 +90,11 @@ class RunningOpi {
     }
     return text_.find(text) != std::string::npos;
   }
+  /// Reads what it says for a while, and does nothing else.
+  void listen(std::chrono::milliseconds duration) {
+    context_.restart();
+    (void)context_.run_for(duration);
+  }
   void signal(int number) { ::kill(child_.pid(), number); }
   /// Its exit code; 128 + signal when one ended it.
   int wait() {

@@ -23,6 +23,24 @@ SteadyTime in(std::chrono::milliseconds duration) {
   return std::chrono::steady_clock::now() + duration;
 }
 
+/// The first branch of `mirror`, fetched; and its head as the remote says.
+Task<Result<Snapshot>> fetch_first(Mirror* mirror, SteadyTime deadline) {
+  auto snapshots = co_await mirror->fetch({mirror->settings().branches.front()}, deadline);
+  if (!snapshots) co_return failure(std::move(snapshots).error());
+  co_return std::move(snapshots->front());
+}
+Task<Result<std::string>> head_of_first(Mirror* mirror, SteadyTime deadline) {
+  auto heads = co_await mirror->remote_heads(deadline);
+  if (!heads) co_return failure(std::move(heads).error());
+  co_return (*heads)[mirror->settings().branches.front()];
+}
+Task<Result<std::vector<Result<std::string>>>> read_all(Mirror* mirror, std::vector<FileBlob> files,
+                                                        SteadyTime deadline) {
+  auto measured = co_await mirror->measure(std::move(files), deadline);
+  if (!measured) co_return failure(std::move(measured).error());
+  co_return co_await mirror->read(*std::move(measured), deadline);
+}
+
 /// A source repository and settings that mirror it.
 class MirrorTest : public testing::Test {
  protected:
@@ -36,14 +54,15 @@ class MirrorTest : public testing::Test {
   MirrorSettings settings() const { return settings(source.url()); }
 
   test::TemporaryDirectory directory;
+  asio::io_context context;
   GitRepository source{directory.path() / "source.git"};
 };
 
 TEST_F(MirrorTest, the_head_is_one_ls_remote_and_nothing_else) {
   const auto commit = source.commit({{"projects/a.yaml", "a"}});
   Mirror mirror(settings(), Logger());
-  EXPECT_EQ(run_coroutine(mirror.remote_head(in(30s)))->commit, commit);
-  EXPECT_EQ(run_coroutine(mirror.remote_head(in(30s)))->commit, commit);
+  EXPECT_EQ(run_coroutine(context, head_of_first(&mirror, in(30s))), commit);
+  EXPECT_EQ(run_coroutine(context, head_of_first(&mirror, in(30s))), commit);
   EXPECT_EQ(mirror.statistics().ls_remote, 2U);
   EXPECT_EQ(mirror.statistics().fetch, 0U);
   EXPECT_EQ(mirror.statistics().local, 1U) << "making the mirror, once";
@@ -58,7 +77,7 @@ TEST_F(MirrorTest, a_snapshot_names_the_files_and_their_contents_can_be_read) {
                                      {.path = "projects/old.yaml", .remove = true}},
                                     {.author = "Eve Example <eve@example.org>"});
   Mirror mirror(settings(), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
   EXPECT_FALSE(snapshot->empty);
   EXPECT_EQ(snapshot->commit, commit);
@@ -67,21 +86,24 @@ TEST_F(MirrorTest, a_snapshot_names_the_files_and_their_contents_can_be_read) {
   ASSERT_EQ(snapshot->files.size(), 2U);
   EXPECT_EQ(snapshot->files[0].path, "projects/a.yaml");
   EXPECT_EQ(snapshot->files[0].blob, source.blob("projects/a.yaml"));
-  EXPECT_EQ(snapshot->files[0].size, 8U);
-  const auto contents = run_coroutine(mirror.read_blobs(snapshot->files, in(30s)));
+  const auto measured = run_coroutine(context, mirror.measure(snapshot->files, in(30s)));
+  ASSERT_TRUE(measured) << measured.error().to_string();
+  EXPECT_EQ((*measured)[0].size, 8U);
+  const auto contents = run_coroutine(context, mirror.read(*measured, in(30s)));
   ASSERT_TRUE(contents) << contents.error().to_string();
-  EXPECT_THAT(*contents, testing::ElementsAre("name: a\n", ""));
+  EXPECT_EQ((*contents)[0], "name: a\n");
+  EXPECT_EQ((*contents)[1], "");
 }
 
 TEST_F(MirrorTest, an_empty_repository_and_a_missing_branch_are_empty_not_failed) {
   Mirror mirror(settings(), Logger());
-  EXPECT_EQ(run_coroutine(mirror.remote_head(in(30s)))->commit, std::nullopt);
-  EXPECT_TRUE(run_coroutine(mirror.fetch(in(30s)))->empty);
+  EXPECT_EQ(run_coroutine(context, head_of_first(&mirror, in(30s))), "");
+  EXPECT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s)))->empty);
   source.commit({{"projects/a.yaml", "a"}}, {.branch = "other"});
-  EXPECT_EQ(run_coroutine(mirror.remote_head(in(30s)))->commit, std::nullopt);
-  EXPECT_TRUE(run_coroutine(mirror.fetch(in(30s)))->empty);
+  EXPECT_EQ(run_coroutine(context, head_of_first(&mirror, in(30s))), "");
+  EXPECT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s)))->empty);
   source.commit({{"projects/a.yaml", "a"}});
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot);
   EXPECT_FALSE(snapshot->empty);
 }
@@ -89,7 +111,7 @@ TEST_F(MirrorTest, an_empty_repository_and_a_missing_branch_are_empty_not_failed
 TEST_F(MirrorTest, a_commit_without_matching_files_is_not_empty) {
   source.commit({{"README.md", "x"}});
   Mirror mirror(settings(), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot);
   EXPECT_FALSE(snapshot->empty);
   EXPECT_TRUE(snapshot->files.empty());
@@ -98,9 +120,9 @@ TEST_F(MirrorTest, a_commit_without_matching_files_is_not_empty) {
 TEST_F(MirrorTest, a_rewritten_history_is_just_another_head) {
   for (int i = 0; i < 5; ++i) source.commit({{"projects/a.yaml", std::to_string(i)}});
   Mirror mirror(settings(), Logger());
-  ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+  ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
   const auto rewritten = source.commit({{"projects/b.yaml", "b"}}, {.orphan = true});
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
   EXPECT_EQ(snapshot->commit, rewritten);
   ASSERT_EQ(snapshot->files.size(), 1U);
@@ -113,67 +135,70 @@ TEST_F(MirrorTest, links_submodules_and_large_files_are_rejected_one_by_one) {
                  {.path = "projects/link.yaml", .content = "/etc/passwd", .mode = "120000"},
                  {.path = "projects/module.yaml", .content = commit, .mode = "160000"}});
   Mirror mirror(settings(), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
-  EXPECT_EQ(snapshot->files.size(), 1U);
-  ASSERT_EQ(snapshot->rejected.size(), 3U);
-  EXPECT_EQ(snapshot->rejected[0].error.kind, ErrorKind::exhausted);
+  ASSERT_EQ(snapshot->rejected.size(), 2U);
+  EXPECT_EQ(snapshot->rejected[0].error.kind, ErrorKind::unsupported);
   EXPECT_EQ(snapshot->rejected[1].error.kind, ErrorKind::unsupported);
-  EXPECT_EQ(snapshot->rejected[2].error.kind, ErrorKind::unsupported);
+  ASSERT_EQ(snapshot->files.size(), 2U);
+  const auto contents = run_coroutine(context, read_all(&mirror, snapshot->files, in(30s)));
+  ASSERT_TRUE(contents) << contents.error().to_string();
+  EXPECT_EQ((*contents)[0], "a");
+  ASSERT_FALSE((*contents)[1]);
+  EXPECT_EQ((*contents)[1].error().kind, ErrorKind::exhausted);
 }
 
 TEST_F(MirrorTest, works_over_the_git_protocol_and_says_what_is_missing) {
   const auto commit = source.commit({{"projects/a.yaml", "a"}});
   test::GitDaemon daemon(directory.path());
   Mirror mirror(settings(daemon.url("source.git")), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
   EXPECT_EQ(snapshot->commit, commit);
   auto elsewhere = settings(daemon.url("nothing.git"));
   elsewhere.directory = directory.path() / "other";
   Mirror missing(elsewhere, Logger());
-  const auto head = run_coroutine(missing.remote_head(in(30s)));
+  const auto head = run_coroutine(context, head_of_first(&missing, in(30s)));
   ASSERT_FALSE(head);
   EXPECT_EQ(head.error().kind, ErrorKind::not_found) << head.error().to_string();
 }
 
 TEST_F(MirrorTest, a_missing_repository_and_a_refused_connection_are_told_apart) {
   Mirror missing(settings("file:///nonexistent/repository.git"), Logger());
-  EXPECT_EQ(run_coroutine(missing.remote_head(in(30s))).error().kind, ErrorKind::not_found);
+  EXPECT_EQ(run_coroutine(context, head_of_first(&missing, in(30s))).error().kind, ErrorKind::not_found);
   auto closed = settings("git://127.0.0.1:1/x");
   closed.directory = directory.path() / "other";
   Mirror refused(closed, Logger());
-  const auto head = run_coroutine(refused.remote_head(in(30s)));
+  const auto head = run_coroutine(context, head_of_first(&refused, in(30s)));
   ASSERT_FALSE(head);
   EXPECT_EQ(head.error().kind, ErrorKind::unavailable) << head.error().to_string();
 }
 
 TEST_F(MirrorTest, a_silent_server_costs_the_deadline_and_the_mirror_stays_usable) {
-  asio::io_context context;
   auto silent = aio::TcpListener::open(context.get_executor(), "127.0.0.1", 0);
   ASSERT_TRUE(silent);
   Mirror mirror(settings("git://127.0.0.1:" + std::to_string(silent->port()) + "/x"), Logger());
   const auto began = std::chrono::steady_clock::now();
-  const auto fetched = run_coroutine(context, mirror.fetch(in(300ms)));
+  const auto fetched = run_coroutine(context, fetch_first(&mirror, in(300ms)));
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().kind, ErrorKind::timed_out);
   EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
   source.commit({{"projects/a.yaml", "a"}});
   Mirror again(settings(), Logger());
-  EXPECT_TRUE(run_coroutine(context, again.fetch(in(30s)))) << "the same directory";
+  EXPECT_TRUE(run_coroutine(context, fetch_first(&again, in(30s)))) << "the same directory";
 }
 
 TEST_F(MirrorTest, locks_left_by_a_killed_git_do_not_stop_the_next_fetch) {
   source.commit({{"projects/a.yaml", "a"}});
   {
     Mirror mirror(settings(), Logger());
-    ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+    ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
   }
   source.commit({{"projects/a.yaml", "b"}});
   for (const char* lock : {"shallow.lock", "packed-refs.lock", "refs/opi/head.lock"})
     std::ofstream(directory.path() / "mirror" / "mirror.git" / lock).put('x');
   Mirror mirror(settings(), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   EXPECT_TRUE(snapshot) << snapshot.error().to_string();
 }
 
@@ -181,21 +206,21 @@ TEST_F(MirrorTest, a_mirror_that_was_damaged_is_made_anew) {
   source.commit({{"projects/a.yaml", "a"}});
   {
     Mirror mirror(settings(), Logger());
-    ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+    ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
   }
   const auto repository = directory.path() / "mirror" / "mirror.git";
   std::filesystem::remove_all(repository / "objects");
   std::ofstream(repository / "HEAD") << "nonsense";
   Mirror mirror(settings(), Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
-  EXPECT_EQ(run_coroutine(mirror.read_blobs(snapshot->files, in(30s)))->at(0), "a");
+  EXPECT_EQ(run_coroutine(context, read_all(&mirror, snapshot->files, in(30s)))->at(0), "a");
 }
 
 TEST_F(MirrorTest, hooks_in_the_mirror_are_never_run) {
   source.commit({{"projects/a.yaml", "a"}});
   Mirror mirror(settings(), Logger());
-  ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+  ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
   const auto hooks = directory.path() / "mirror" / "mirror.git" / "hooks";
   const auto witness = directory.path() / "witness";
   std::filesystem::create_directories(hooks);
@@ -204,7 +229,7 @@ TEST_F(MirrorTest, hooks_in_the_mirror_are_never_run) {
     std::filesystem::permissions(hooks / name, std::filesystem::perms::owner_all);
   }
   source.commit({{"projects/a.yaml", "b"}});
-  ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+  ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
   EXPECT_FALSE(std::filesystem::exists(witness));
 }
 
@@ -215,7 +240,8 @@ TEST_F(MirrorTest, many_fetches_do_not_make_the_mirror_grow_for_ever) {
   Mirror mirror(eager, Logger());
   for (int i = 1; i <= 10; ++i) {
     source.commit({{"projects/a.yaml", std::to_string(i)}});
-    ASSERT_TRUE(run_coroutine(mirror.fetch(in(30s))));
+    ASSERT_TRUE(run_coroutine(context, fetch_first(&mirror, in(30s))));
+    run_coroutine(context, mirror.tidy_when_due(in(30s)));
   }
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path() / "mirror"))
@@ -251,7 +277,6 @@ struct HttpServer {
 };
 
 TEST_F(MirrorTest, a_password_is_sent_to_the_server_and_a_wrong_one_is_denied_without_being_shown) {
-  asio::io_context context;
   auto listener = aio::TcpListener::open(context.get_executor(), "127.0.0.1", 0);
   ASSERT_TRUE(listener);
   std::vector<std::string> requests;
@@ -261,8 +286,8 @@ TEST_F(MirrorTest, a_password_is_sent_to_the_server_and_a_wrong_one_is_denied_wi
   auto with = settings("http://" + listener->address() + "/repository.git");
   with.http = HttpCredentials{.username = "bot", .password = [] { return SecretString("hush"); }};
   Mirror mirror(with, Logger());
-  const auto head = run_coroutine(context, mirror.remote_head(in(30s)));
-  EXPECT_EQ(head->commit, commit) << head.error().to_string();
+  const auto head = run_coroutine(context, head_of_first(&mirror, in(30s)));
+  EXPECT_EQ(*head, commit) << head.error().to_string();
   ASSERT_FALSE(requests.empty());
   EXPECT_THAT(requests[0], testing::HasSubstr("GET /repository.git/info/refs"));
   for (const auto& entry : std::filesystem::recursive_directory_iterator(with.directory)) {
@@ -274,7 +299,7 @@ TEST_F(MirrorTest, a_password_is_sent_to_the_server_and_a_wrong_one_is_denied_wi
   with.http->password = [] { return SecretString("wrong-secret"); };
   with.directory = directory.path() / "other";
   Mirror refused(with, Logger());
-  const auto denied = run_coroutine(context, refused.remote_head(in(30s)));
+  const auto denied = run_coroutine(context, head_of_first(&refused, in(30s)));
   ASSERT_FALSE(denied);
   EXPECT_EQ(denied.error().kind, ErrorKind::denied) << denied.error().to_string();
   EXPECT_FALSE(denied.error().to_string().contains("secret"));
@@ -287,7 +312,7 @@ TEST_F(MirrorTest, more_files_than_the_limit_fail_as_a_whole) {
   auto few = settings();
   few.limits.files_max = 2;
   Mirror mirror(few, Logger());
-  const auto snapshot = run_coroutine(mirror.fetch(in(30s)));
+  const auto snapshot = run_coroutine(context, fetch_first(&mirror, in(30s)));
   ASSERT_FALSE(snapshot);
   EXPECT_EQ(snapshot.error().kind, ErrorKind::exhausted);
 }

@@ -39,12 +39,20 @@ struct Handler {
   std::size_t sets = 0;
   std::size_t files_total = 0;
   bool throws = false;
+  bool hold = false;  ///< takes a set, and does not return before this is false again
 
   Task<Result<std::vector<std::string>>> act(ChangeSet set) {
     co_await aio::sleep_for(1ms);
     ++sets;
     commit = set.commit;
     files_total = set.files_total;
+    if (hold) seen.push_back("~" + set.changes.at(0).path);
+    const bool held = hold;
+    while (hold) co_await aio::sleep_for(1ms);
+    if (held) {
+      for (auto& change : set.changes) contents[change.path] = change.content;
+      co_return std::vector<std::string>{set.changes.at(0).path};
+    }
     if (throws) throw std::runtime_error("handler broke");
     std::vector<std::string> succeeded;
     for (auto& change : set.changes) {
@@ -78,7 +86,7 @@ class MonitorTest : public testing::Test {
 
   void begin(MonitorSettings with, ActedOn acted_on = {}) {
     monitor.emplace(
-        context.get_executor(), std::move(with), std::move(acted_on),
+        context.get_executor(), std::move(with), ActedOnBranches{{"main", std::move(acted_on)}},
         [this](ChangeSet set) { return handler.act(std::move(set)); }, Logger(log, "git"));
     const auto started = run_coroutine(context, monitor->start());
     ASSERT_TRUE(started) << started.error().to_string();
@@ -317,9 +325,9 @@ TEST_F(MonitorTest, what_was_acted_on_is_asked_for_again_until_it_is_known) {
   const auto commit = source.commit({{"projects/a.yaml", "1"}});
   struct Store {
     int asked = 0;
-    Task<Result<ActedOn>> load(std::string blob) {
+    Task<Result<ActedOnBranches>> load(std::string blob) {
       if (++asked < 3) co_return failure(ErrorKind::unavailable, "no database yet");
-      co_return ActedOn{{"projects/a.yaml", blob}};
+      co_return ActedOnBranches{{"main", {{"projects/a.yaml", blob}}}};
     }
   } store;
   monitor.emplace(
@@ -345,10 +353,111 @@ TEST_F(MonitorTest, a_mirror_that_loses_its_objects_is_made_anew_and_nothing_is_
   EXPECT_EQ(handler.contents["projects/a.yaml"], "2");
 }
 
+TEST_F(MonitorTest, several_branches_are_one_question_and_each_keeps_its_own_state) {
+  auto two = settings(source.url());
+  two.mirror.branches = {"main", "next/1"};
+  begin(two);
+  source.commit({{"projects/a.yaml", "1"}});
+  const auto next = source.commit({{"projects/a.yaml", "other"}, {"projects/b.yaml", "1"}}, {.branch = "next/1"});
+  ASSERT_TRUE(until([&] {
+    const auto status = monitor->status();
+    return status.branches.size() == 2 && status.branches[1].head == next && !status.branches[1].behind_since;
+  }));
+  ASSERT_TRUE(settled(source.head()));
+  EXPECT_THAT(handler.seen, testing::UnorderedElementsAre("+projects/a.yaml", "+projects/a.yaml", "+projects/b.yaml"));
+  ASSERT_TRUE(checks(1));
+  const auto before = monitor->status();
+  ASSERT_TRUE(checks(3));
+  EXPECT_EQ(monitor->status().children.ls_remote - before.children.ls_remote, monitor->status().checks - before.checks);
+  handler.seen.clear();
+  source.delete_branch("next/1");
+  ASSERT_TRUE(settled(source.commit({{"projects/c.yaml", "1"}})));
+  EXPECT_THAT(handler.seen, ElementsAre("+projects/c.yaml")) << "a branch that is gone removes nothing";
+  EXPECT_EQ(monitor->status().state, MonitorState::following);
+}
+
+TEST_F(MonitorTest, while_suspended_nothing_is_asked_and_resuming_catches_up) {
+  begin();
+  ASSERT_TRUE(settled(source.commit({{"projects/a.yaml", "1"}})));
+  monitor->suspend();
+  ASSERT_TRUE(until([this] { return monitor->status().state == MonitorState::suspended; }));
+  const auto checks_before = monitor->status().checks;
+  EXPECT_FALSE(monitor->status().next_check);
+  monitor->poke();
+  const auto commit = source.commit({{"projects/a.yaml", "2"}});
+  EXPECT_EQ(monitor->status().checks, checks_before);
+  monitor->resume();
+  ASSERT_TRUE(settled(commit));
+  EXPECT_EQ(handler.contents["projects/a.yaml"], "2");
+}
+
+TEST_F(MonitorTest, what_waits_is_offered_again_without_asking_the_remote) {
+  auto slow = settings(source.url());
+  slow.interval = 1h;
+  handler.refuse = {"projects/a.yaml"};
+  source.commit({{"projects/a.yaml", "1"}});
+  begin(slow);
+  ASSERT_TRUE(until([this] { return handler.seen.size() >= 4; }));
+  EXPECT_EQ(monitor->status().children.ls_remote, 1U);
+  EXPECT_TRUE(monitor->status().branches.at(0).behind_since);
+}
+
+TEST_F(MonitorTest, several_pushes_while_the_handler_works_are_one_change) {
+  begin();
+  ASSERT_TRUE(settled(source.commit({{"projects/a.yaml", "0"}})));
+  handler.seen.clear();
+  handler.hold = true;
+  source.commit({{"projects/a.yaml", "1"}});
+  ASSERT_TRUE(until([this] { return handler.seen.size() == 1; }));
+  for (int i = 2; i <= 5; ++i) source.commit({{"projects/a.yaml", std::to_string(i)}});
+  handler.hold = false;
+  ASSERT_TRUE(settled(source.head()));
+  EXPECT_THAT(handler.seen, ElementsAre("~projects/a.yaml", "~projects/a.yaml"));
+  EXPECT_EQ(handler.contents["projects/a.yaml"], "5");
+}
+
+TEST_F(MonitorTest, what_is_in_force_of_a_broken_file_survives_the_packing_of_the_mirror) {
+  auto eager = settings(source.url());
+  eager.mirror.pack_after = 1;
+  begin(eager);
+  ASSERT_TRUE(settled(source.commit({{"projects/a.yaml", "good"}})));
+  const auto good = source.blob("projects/a.yaml");
+  handler.refuse = {"projects/a.yaml"};
+  source.commit({{"projects/a.yaml", "broken"}});
+  ASSERT_TRUE(until([this] { return monitor->status().waiting.size() == 1; }));
+  for (int i = 0; i < 2; ++i) {
+    source.commit({{"README.md", std::to_string(i)}});
+    ASSERT_TRUE(until([this] { return monitor->status().last_head == source.head(); }));
+  }
+  end();
+  Mirror mirror(eager.mirror, Logger());
+  const auto held =
+      run_coroutine(context, mirror.held({good, std::string(40, 'e')}, std::chrono::steady_clock::now() + 30s));
+  ASSERT_TRUE(held) << held.error().to_string();
+  EXPECT_THAT(*held, ElementsAre(good));
+  run_coroutine(context, mirror.close());
+}
+
+TEST_F(MonitorTest, ten_thousand_files_and_a_large_one_are_taken_as_they_are) {
+  std::vector<test::FileChange> files;
+  for (int i = 0; i < 9'999; ++i) files.push_back({"projects/" + std::to_string(i) + ".yaml", std::to_string(i)});
+  files.push_back({"projects/huge.yaml", std::string(100U << 20U, 'x')});
+  source.commit(files);
+  begin();
+  ASSERT_TRUE(until([this] { return monitor->status().waiting.size() == 1 && handler.contents.size() == 9'999; }));
+  EXPECT_EQ(handler.rejected.at(0).path, "projects/huge.yaml");
+  EXPECT_EQ(handler.rejected.at(0).error.kind, ErrorKind::exhausted);
+  handler.seen.clear();
+  source.commit({{"projects/77.yaml", "changed"}});
+  ASSERT_TRUE(until([this] { return !handler.seen.empty(); }));
+  EXPECT_THAT(handler.seen, ElementsAre("~projects/77.yaml"));
+}
+
 TEST_F(MonitorTest, impossible_settings_are_refused_at_the_start) {
   auto bad = settings("https://user:secret@example.org/x");
   GitMonitor refused(
-      context.get_executor(), bad, ActedOn{}, [this](ChangeSet set) { return handler.act(std::move(set)); }, Logger());
+      context.get_executor(), bad, ActedOnBranches{}, [this](ChangeSet set) { return handler.act(std::move(set)); },
+      Logger());
   const auto started = run_coroutine(context, refused.start());
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().kind, ErrorKind::invalid);

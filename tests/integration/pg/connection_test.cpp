@@ -18,6 +18,25 @@ TEST_F(ConnectionTest, LogsInWithScramAndKnowsItsServer) {
   EXPECT_EQ(scalar(connection, "SELECT pg_backend_pid()"), std::to_string(connection.backend_pid()));
 }
 
+TEST_F(ConnectionTest, PoolScenario98_NamesAndOptionsThatAreNotAsciiArriveUnchanged) {
+  const std::string name = "rôle 'of' \"all\" \\ 日";
+  const std::string quoted = quote_identifier(name);
+  const std::string password = "pässwörd \\ '";
+  server_.execute_as_superuser("DROP DATABASE IF EXISTS " + quoted);
+  server_.execute_as_superuser("DROP ROLE IF EXISTS " + quoted);
+  server_.execute_as_superuser("CREATE ROLE " + quoted + " LOGIN PASSWORD " + quote_literal(password));
+  server_.execute_as_superuser("CREATE DATABASE " + quoted);
+  ServerSettings settings = server_.server_settings(name, name, password);
+  settings.options = {{"custom.text", " \\ ' ü\t-c x "}};
+  Connection connection = connect(settings);
+  EXPECT_EQ(scalar(connection, "SELECT current_user"), name);
+  EXPECT_EQ(scalar(connection, "SELECT current_database()"), name);
+  EXPECT_EQ(scalar(connection, "SELECT current_setting('custom.text')"), settings.options[0].second);
+  run(connection.close(in(5s)));
+  server_.execute_as_superuser("DROP DATABASE " + quoted);
+  server_.execute_as_superuser("DROP ROLE " + quoted);
+}
+
 TEST_F(ConnectionTest, LogsInOverAUnixSocket) {
   ServerSettings settings = server_.server_settings();
   settings.hosts = {{.host = server_.socket_directory(), .port = server_.port()}};

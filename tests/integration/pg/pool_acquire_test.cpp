@@ -264,10 +264,12 @@ TEST_F(PoolAcquireTest, ACoroutineThatVanishesWithItsConnectionGivesItBack) {
 
 TEST_F(PoolAcquireTest, AcquireFromOtherThreadsResumesThere) {
   DatabasePool& pool = open(config(1, 3));
+  // They outlive the threads: the pool's thread may still be leaving the post that woke the last coroutine of one.
+  std::vector<asio::io_context> contexts(4);
   std::vector<std::thread> threads;
   std::atomic<int> served = 0;
   std::atomic<int> ended = 0;
-  for (int thread = 0; thread < 4; ++thread) {
+  for (asio::io_context& io : contexts) {
     threads.emplace_back([&] {
       const auto work = [](DatabasePool* from, std::thread::id expected, std::atomic<int>* good) -> Task<> {
         for (int round = 0; round < 50; ++round) {
@@ -277,8 +279,6 @@ TEST_F(PoolAcquireTest, AcquireFromOtherThreadsResumesThere) {
           if (result && std::this_thread::get_id() == expected) ++*good;
         }
       };
-      // Until nothing is left: others may still be handing over to this context when the coroutine has ended.
-      asio::io_context io;
       asio::co_spawn(io, work(&pool, std::this_thread::get_id(), &served), [](std::exception_ptr) {});
       io.run();
       ++ended;

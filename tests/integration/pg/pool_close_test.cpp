@@ -193,6 +193,19 @@ TEST_F(DatabasePoolsTest, AnUnreachablePoolIsDegradedAndTheOthersServe) {
   EXPECT_EQ(run(registry_.recover("nope", in(5s))).error().kind, ErrorKind::not_found);
 }
 
+TEST_F(DatabasePoolsTest, PoolScenario86_EachPoolCountsForItselfAndAClashOfNamesIsRefused) {
+  EXPECT_EQ(run(registry_.initialize({named("main"), named("main")}, in(5s))).error().kind, ErrorKind::invalid);
+  EXPECT_TRUE(registry_.stats().empty());
+  ASSERT_TRUE(run(registry_.initialize({named("main"), named("analytics")}, in(10s))));
+  take(registry_.get("analytics")->get()).release();
+  const auto stats = registry_.stats();
+  ASSERT_EQ(stats.size(), 2U);
+  EXPECT_EQ(stats[0].name, "analytics");
+  EXPECT_EQ(stats[0].acquired, 1U);
+  EXPECT_EQ(stats[1].name, "main");
+  EXPECT_EQ(stats[1].acquired, 0U);
+}
+
 TEST_F(DatabasePoolsTest, ImpossibleSetsAreRefused) {
   EXPECT_EQ(run(registry_.initialize({named("main"), named("main")}, in(5s))).error().kind, ErrorKind::invalid);
   EXPECT_EQ(run(registry_.initialize({named("other")}, in(5s))).error().kind, ErrorKind::invalid);

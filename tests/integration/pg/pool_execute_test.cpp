@@ -419,10 +419,12 @@ TEST_F(PoolExecuteTest, AnyThreadMayAsk) {
   DatabasePool& pool = open(config(2, 2));
   std::atomic<int> right = 0;
   std::atomic<int> running = 3;
+  // They outlive the threads: the pool's thread may still be leaving the post that woke the last coroutine of one.
+  std::vector<asio::io_context> contexts(3);
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 3; ++thread) {
     threads.emplace_back([&, thread] {
-      asio::io_context own;
+      asio::io_context& own = contexts[static_cast<std::size_t>(thread)];
       for (int task = 0; task < 4; ++task) {
         asio::co_spawn(own, count_answers(&pool, thread, &right), [](std::exception_ptr) {});
       }

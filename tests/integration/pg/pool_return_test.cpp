@@ -110,6 +110,49 @@ TEST_F(PoolReturnTest, PoolScenario48_ReturnedMidQueryItIsClosed) {
   EXPECT_EQ(pool.stats().closed_broken, 1U);
 }
 
+TEST_F(PoolReturnTest, PoolScenario48_LeftInAnyStateTheNextUserFindsItClean) {
+  server_.execute_as_superuser("DROP TABLE IF EXISTS public.left_in; CREATE TABLE public.left_in (i int)");
+  DatabasePool& pool = open(config(1, 1));
+  using Leave = Task<> (*)(Connection*);
+  const std::vector<std::pair<std::string_view, Leave>> ways = {
+      {"an open cursor",
+       [](Connection* on) -> Task<> { (void)co_await on->execute("BEGIN; DECLARE c CURSOR FOR SELECT 1; FETCH c"); }},
+      {"a cursor WITH HOLD",
+       [](Connection* on) -> Task<> { (void)co_await on->execute("DECLARE h CURSOR WITH HOLD FOR SELECT 1"); }},
+      {"unread rows",
+       [](Connection* on) -> Task<> {
+         auto rows = co_await on->stream("SELECT generate_series(1, 100000)");
+         if (rows) (void)co_await rows->next();
+       }},
+      {"in the middle of COPY in",
+       [](Connection* on) -> Task<> {
+         auto copy = co_await on->copy_in("COPY public.left_in FROM STDIN");
+         if (copy) (void)co_await copy->write("1\n2\n");
+       }},
+      {"in the middle of COPY out",
+       [](Connection* on) -> Task<> {
+         auto copy = co_await on->copy_out("COPY (SELECT generate_series(1, 100000)) TO STDOUT");
+         if (copy) (void)co_await copy->next();
+       }},
+      {"in a failed batch",
+       [](Connection* on) -> Task<> {
+         Batch batch(BatchScope::together);
+         batch.add("SELECT 1").add("SELECT 1/0").add("SELECT 2");
+         (void)co_await on->run_batch(std::move(batch));
+       }},
+  };
+  for (const auto& [way, leave] : ways) {
+    Lease lease = take(pool);
+    run(leave(&*lease));
+    lease.release();
+    Lease next = take(pool, {.deadline = in(10s), .task = {}});
+    EXPECT_EQ(next->transaction_status(), TransactionStatus::idle) << way;
+    EXPECT_EQ(scalar(next, "SELECT count(*) FROM pg_cursors WHERE name <> ''"), "0") << way;
+    EXPECT_EQ(scalar(next, "SELECT count(*) FROM public.left_in"), "0") << way;
+  }
+  EXPECT_EQ(pool.stats().used, 0U);
+}
+
 TEST_F(PoolReturnTest, PoolScenario49_SessionStateIsNotVisibleToTheNextUser) {
   DatabasePool& pool = open(config(1, 1));
   Lease lease = take(pool);
@@ -212,6 +255,53 @@ TEST_F(PoolReturnTest, PoolScenario57_AndScenario59_AConnectionPastItsLifetimeIs
     return pids.size() >= 3;
   }));
   EXPECT_GE(pool.stats().closed_lifetime, 2U);
+}
+
+TEST_F(PoolReturnTest, PoolScenario64_OneUseEachMeansABackendEach) {
+  PoolConfig once = config(1, 4);
+  once.pool.max_uses = 1;
+  DatabasePool& pool = open(once);
+  std::set<int> pids;
+  int served = 0;
+  const auto use = [](DatabasePool* from, std::set<int>* into, int* count) -> Task<> {
+    auto lease = co_await from->acquire();
+    if (lease) into->insert((*lease)->backend_pid());
+    ++*count;
+  };
+  constexpr int tasks = 100;
+  for (int task = 0; task < tasks; ++task) {
+    asio::co_spawn(io_, use(&pool, &pids, &served), [](const std::exception_ptr& thrown) { EXPECT_FALSE(thrown); });
+  }
+  ASSERT_TRUE(eventually([&] { return served == tasks; }));
+  EXPECT_EQ(pids.size(), static_cast<std::size_t>(tasks));
+  EXPECT_GE(pool.stats().closed_uses, static_cast<std::uint64_t>(tasks - 4));
+}
+
+TEST_F(PoolReturnTest, PoolScenario66_GrowingServesWhoWaits) {
+  DatabasePool& pool = open(config(1, 1));
+  Lease held = take(pool);
+  const auto first = begin_acquire(pool);
+  const auto second = begin_acquire(pool);
+  PoolSettings larger = pool.config().pool;
+  larger.max = 3;
+  pool.resize(larger);
+  ASSERT_TRUE(eventually([&] { return first->done() && second->done(); }));
+  EXPECT_TRUE(first->result->has_value() && second->result->has_value());
+  EXPECT_EQ(backends(), 3);
+}
+
+TEST_F(PoolReturnTest, PoolScenario71_RecycledWithConnectionsOut) {
+  DatabasePool& pool = open(config(3, 3));
+  Lease held = take(pool);
+  const int old = held->backend_pid();
+  pool.recycle();
+  EXPECT_EQ(scalar(held, "SELECT 1"), "1") << "what is lent may be used";
+  EXPECT_TRUE(eventually([&] { return pool.stats().idle == 2; }));
+  held.release();
+  EXPECT_TRUE(eventually([&] { return pool.stats().idle == 3; }));
+  EXPECT_EQ(server_.query_as_superuser("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(old)),
+            "0");
+  EXPECT_EQ(backends(), 3);
 }
 
 TEST_F(PoolReturnTest, PoolScenario61_IdleConnectionsAboveTheMinimumAreClosed) {

@@ -1,5 +1,8 @@
 // TLS to a real server; what verifies and what must not.
+#include <filesystem>
+
 #include "integration/pg/pool_fixture.hpp"
+#include "support/fake_postgres.hpp"
 
 namespace opi::pg {
 namespace {
@@ -50,6 +53,71 @@ TEST_F(TlsTest, PoolScenario96_ModesVerifyWhatTheySay) {
   ServerSettings missing = settings(TlsMode::verify_full, "localhost");
   missing.tls_ca_file = "/nonexistent/ca.pem";
   EXPECT_FALSE(connect(missing));
+}
+
+TEST_F(TlsTest, PoolScenario96_AnAuthorityThatWasReplacedIsUsedByTheNextDial) {
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / (application_ + ".pem");
+  const auto write = [&](const std::filesystem::path& from) {
+    std::filesystem::copy_file(from, file, std::filesystem::copy_options::overwrite_existing);
+  };
+  const test::PostgresServer stranger({.tls = true});
+  write(tls_server_.certificate_path());
+  PoolConfig trusting{.name = "main", .server = settings(TlsMode::verify_full, "localhost"), .pool = {}};
+  trusting.server.tls_ca_file = file;
+  trusting.pool.min = 1;
+  DatabasePool& pool = open(trusting);
+  Lease old = take(pool);
+  write(stranger.certificate_path());
+  pool.recycle();
+  const auto refused = run(pool.acquire({.deadline = in(2s), .task = {}}));
+  ASSERT_FALSE(refused) << "the new authority has not signed this server";
+  EXPECT_EQ(scalar(old, "SELECT 1"), "1") << "a session that was verified lives on";
+  write(tls_server_.certificate_path());
+  EXPECT_TRUE(eventually([&] { return run(pool.recover(in(5s))); }));
+  Lease lease = take(pool);
+  EXPECT_TRUE(encryption(*lease).starts_with("TLSv1."));
+  lease.release();
+  old.release();
+  run(pool.close(in(5s)));
+  std::filesystem::remove(file);
+}
+
+TEST_F(TlsTest, PoolScenario96_EveryHostOfAListIsVerifiedByItsOwnName) {
+  ServerSettings both = settings(TlsMode::verify_full, "127.0.0.1");  // not in the certificate
+  both.hosts.push_back({.host = "localhost", .port = tls_server_.port()});
+  auto connection = connect(both);
+  ASSERT_TRUE(connection) << connection.error().to_string();
+  EXPECT_TRUE(connection->peer().starts_with("localhost:")) << connection->peer();
+  std::swap(both.hosts[0], both.hosts[1]);
+  EXPECT_TRUE(connect(both)->peer().starts_with("localhost:"));
+  both.hosts.erase(both.hosts.begin());
+  EXPECT_FALSE(connect(both));
+}
+
+TEST_F(TlsTest, PoolScenario97_TheProofOfThePasswordIsBoundToTheTlsSessionAsAsked) {
+  const auto with = [&](TlsMode mode, ChannelBinding binding) {
+    ServerSettings bound = settings(mode, "localhost");
+    bound.channel_binding = binding;
+    return bound;
+  };
+  for (const ChannelBinding binding : {ChannelBinding::disable, ChannelBinding::prefer, ChannelBinding::require}) {
+    auto connection = connect(with(TlsMode::verify_full, binding));
+    EXPECT_TRUE(connection) << connection.error().to_string();
+  }
+  EXPECT_TRUE(connect(with(TlsMode::disable, ChannelBinding::prefer)));
+  EXPECT_EQ(connect(with(TlsMode::disable, ChannelBinding::require)).error().kind, ErrorKind::invalid);
+
+  // Not encrypted, nothing can be bound: a server that says no to TLS is not told of the password.
+  ServerSettings downgraded = server_.server_settings();
+  downgraded.tls = TlsMode::prefer;
+  downgraded.channel_binding = ChannelBinding::require;
+  const auto refused = connect(downgraded);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().to_string().contains("channel binding")) << refused.error().to_string();
+  // And one that asks for no proof at all has not shown that it knows the password.
+  test::FakePostgres trusting(test::friendly_server());
+  downgraded.hosts = {{.host = "127.0.0.1", .port = trusting.port()}};
+  EXPECT_FALSE(connect(downgraded));
 }
 
 TEST_F(TlsTest, APoolServesCancelsAndClosesOverTls) {

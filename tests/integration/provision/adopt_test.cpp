@@ -125,6 +125,40 @@ TEST_F(Adopt, WithoutAPasswordBothTheOldAndTheNewLoginWork) {
   EXPECT_TRUE(plan(*manager_).empty()) << to_text(plan(*manager_));
 }
 
+class AdoptedRotation : public Adopt, public ::testing::WithParamInterface<store::Adoption> {
+ protected:
+  void rotate() {
+    auto report = await(manager_->rotate({.project = shop_}, cause_, RotationPace::seamless));
+    ASSERT_TRUE(report) << report.error().to_string();
+    for (const auto& one : report->deployments) EXPECT_FALSE(one.error) << one.error->to_string();
+  }
+  void let_overlap_and_grace_pass() const {
+    execute("UPDATE opi.credentials SET overlap_until = now(), grace_until = now() WHERE overlap_until IS NOT NULL",
+            control_);
+  }
+};
+
+TEST_P(AdoptedRotation, TheOwnerKeepsItsLoginUntilItsFirstRotationHasPassedItsOverlap) {
+  adopt(order(GetParam()));
+  rotate();
+  EXPECT_EQ(credentials(*manager_, shop_, "prod").user, base_ + "__b");
+  apply_all(*manager_);
+  EXPECT_EQ(ask_as_owner("SELECT 1"), "1") << "within the overlap";
+  let_overlap_and_grace_pass();
+  apply_all(*manager_);
+  EXPECT_THAT(ask_as_owner("SELECT 1"), HasSubstr("not permitted to log in"));
+  auto tenant = log_in(credentials(*manager_, shop_, "prod"));
+  ASSERT_TRUE(tenant) << tenant.error().to_string();
+  EXPECT_EQ(ask(*tenant, "SELECT current_user"), base_);
+  apply_all(*manager_);  // makes the first login of its own
+  EXPECT_TRUE(plan(*manager_).empty()) << to_text(plan(*manager_));
+  rotate();
+  EXPECT_EQ(credentials(*manager_, shop_, "prod").user, base_ + "__a");
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, AdoptedRotation, ::testing::Values(store::Adoption::additive, store::Adoption::full),
+                         [](const auto& one) { return std::string(to_string(one.param)); });
+
 TEST_F(Adopt, WhatWeMadeIsNotAdopted) {
   const auto wiki = unique("wiki");
   declare(wiki, {"prod"});

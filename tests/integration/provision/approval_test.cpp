@@ -12,9 +12,9 @@ class Approvals : public ProvisionTest {
     open();
     declare(shop_, {"prod"});
   }
-  std::unique_ptr<DatabaseManager> careful(StepHook hook = {}) {
+  std::unique_ptr<DatabaseManager> careful(ApprovalKind kind = ApprovalKind::change_owner, StepHook hook = {}) {
     auto settings = this->settings();
-    settings.approval = {ApprovalKind::change_owner};
+    settings.approval = {kind};
     return std::make_unique<DatabaseManager>(projects_, main(), settings, tools(std::move(hook)));
   }
   Result<ApplyReport> apply_digest(DatabaseManager& manager, const std::string& digest) {
@@ -76,6 +76,38 @@ TEST_F(Approvals, AnActionUnderApprovalWaitsForItsDigest) {
   ASSERT_TRUE(report) << report.error().to_string();
   EXPECT_EQ(report->count(DeploymentOutcome::changed), 1U);
   EXPECT_EQ(owner(), base_);
+}
+
+TEST_F(Approvals, ARemovalUnderApprovalWaitsForItsDigestAndATombstoneDoesNot) {
+  declare(unique("other"), {"prod"});
+  apply_all(*manager());
+  projects_.remove("projects/" + shop_ + ".yaml");
+  const auto manager = careful(ApprovalKind::drop);
+  EXPECT_EQ(apply(*manager).count(DeploymentOutcome::disabled), 1U);
+  execute("UPDATE opi.deployments SET remove_after = now() WHERE state = 'tombstone'", control_);
+  const auto waiting = apply(*manager);
+  ASSERT_EQ(waiting.count(DeploymentOutcome::refused), 1U);
+  EXPECT_EQ(owner(), base_) << "it is still there";
+  EXPECT_THAT(to_text(plan(*manager)), HasSubstr("needs approval: drop"));
+  const auto report = apply_digest(*manager, plan(*manager).digest());
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_EQ(report->count(DeploymentOutcome::removed), 1U);
+  EXPECT_EQ(owner(), "");
+  EXPECT_EQ(
+      query("SELECT string_agg(DISTINCT outcome::text, ' ') FROM opi.history WHERE action LIKE 'drop%'", control_),
+      "succeeded");
+}
+
+TEST_F(Approvals, ARotationThatWasInThePlanIsDone) {
+  apply_all(*manager());
+  auto settings = this->settings();
+  settings.rotation.interval = std::chrono::seconds{1};
+  execute("UPDATE opi.credentials SET published_at = now() - interval '1 hour'", control_);
+  DatabaseManager manager(projects_, main(), settings, tools());
+  const auto report = apply_digest(manager, plan(manager).digest());
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_FALSE(report->deployments.at(0).error) << report->deployments[0].error->to_string();
+  EXPECT_EQ(credentials(manager, shop_, "prod").user, base_ + "__b");
 }
 
 }  // namespace

@@ -20,6 +20,10 @@ class CloneFlow : public CloneTest {
     apply_all(*manager_);
     fill_source(*manager_);
   }
+  std::string ask_as_tenant_of_prod(const std::string& sql) {
+    auto tenant = log_in(credentials(*manager_, shop_, "prod"));
+    return tenant ? ask(*tenant, sql) : tenant.error().to_string();
+  }
   std::unique_ptr<DatabaseManager> manager_;
 };
 
@@ -59,6 +63,25 @@ TEST_F(CloneFlow, AFunctionThatNamesTheOldSchemaIsSaid) {
     for (const auto& note : one.notes) notes += note;
   }
   EXPECT_THAT(notes, HasSubstr("1 functions name schema " + base("prod")));
+}
+
+TEST_F(CloneFlow, RemovalTakesFormerGenerationsToo) {
+  prod_with_data();
+  declare_pair();
+  apply_all(*manager_);
+  declare_pair("    clone-from: prod\n    force-clone: true\n");
+  apply_all(*manager_);
+  ASSERT_EQ(databases_of_copy(), base("copy") + " " + base("copy") + "_v1");
+  declare_prod();
+  apply_all(*manager_);
+  EXPECT_EQ(databases_of_copy(), base("copy") + " " + base("copy") + "_v1") << "a tombstone keeps them";
+  execute("UPDATE opi.deployments SET remove_after = now() WHERE state = 'tombstone'", control_);
+  EXPECT_THAT(to_text(plan(*manager_)), HasSubstr("a former generation"));
+  apply_all(*manager_);
+  EXPECT_EQ(databases_of_copy(), "");
+  EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname LIKE '" + base("copy") + "%'"), "0");
+  EXPECT_EQ(ask_as_tenant_of_prod("SELECT count(*) FROM item"), "1000");
+  EXPECT_TRUE(plan(*manager_).empty()) << to_text(plan(*manager_));
 }
 
 TEST_F(CloneFlow, SourceAndCopyAreMadeInOnePass) {

@@ -27,6 +27,20 @@ inline SteadyTime in(std::chrono::milliseconds duration) {
   return std::chrono::steady_clock::now() + duration;
 }
 
+/// A project file with one component that uses a database; `more` is put at its end.
+inline std::string project_text(const std::string& name, const std::vector<std::string>& deployments,
+                                const std::string& database_config = {}, const std::string& of_deployment = {}) {
+  std::string text = "name: " + name + "\nclusters: [local]\n";
+  text += database_config.empty() ? "services: [postgresql-database]\n"
+                                  : "services:\n  - postgresql-database:\n      config: " + database_config + "\n";
+  text += "components:\n  - name: web\n    uses-services: [postgresql-database]\ndeployments:\n";
+  for (const auto& one : deployments) {
+    text += "  - name: " + one +
+            "\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n" + of_deployment;
+  }
+  return text;
+}
+
 /// One process's view: pools, key and managers on one io_context.
 class ProvisionTest : public ::testing::Test {
  protected:
@@ -91,20 +105,6 @@ class ProvisionTest : public ::testing::Test {
     return std::make_unique<DatabaseManager>(projects_, main(), settings(), tools(std::move(hook)));
   }
 
-  /// A project file with one component that uses a database; `more` is put at its end.
-  static std::string project_text(const std::string& name, const std::vector<std::string>& deployments,
-                                  const std::string& database_config = {}, const std::string& of_deployment = {}) {
-    std::string text = "name: " + name + "\nclusters: [local]\n";
-    text += database_config.empty() ? "services: [postgresql-database]\n"
-                                    : "services:\n  - postgresql-database:\n      config: " + database_config + "\n";
-    text += "components:\n  - name: web\n    uses-services: [postgresql-database]\ndeployments:\n";
-    for (const auto& one : deployments) {
-      text += "  - name: " + one +
-              "\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n" +
-              of_deployment;
-    }
-    return text;
-  }
   void declare(const std::string& name, const std::vector<std::string>& deployments,
                const std::string& database_config = {}, const std::string& of_deployment = {}) {
     const auto errors = projects_.replace("projects/" + name + ".yaml", "b" + std::to_string(++blobs_), "c1",

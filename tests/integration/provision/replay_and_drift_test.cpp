@@ -63,7 +63,7 @@ TEST_F(Replay, APassWithNothingToDoCostsTheSameWhateverTheNumberOfDeployments) {
   declare(unique("wiki"), {"a", "b", "c"});
   apply_all(*manager_);
   EXPECT_EQ(cost(), of_two);
-  EXPECT_LE(of_two, 6U) << "three for the inventory, one for clones, two for the server";
+  EXPECT_LE(of_two, 7U) << "four for the inventory, one for clones, two for the server";
 }
 
 TEST_F(Replay, AFreshProcessPlansNothingEither) {
@@ -110,6 +110,26 @@ TEST_F(Replay, APrivilegeThatPublicGotBackIsTakenAgain) {
                   "' AND a.grantee = 0"),
             "0");
   EXPECT_TRUE(plan(*manager_).empty());
+}
+
+TEST_F(Replay, WhatIsOnlyWarnedAboutIsLeftAndHasSinceWhenItWasSeen) {
+  auto settings = this->settings();
+  settings.drift[DriftField::database_privileges] = DriftPolicy::warn;
+  DatabaseManager watching(projects_, main(), settings, tools());
+  execute("GRANT CONNECT ON DATABASE " + base_ + " TO PUBLIC");
+  EXPECT_THAT(to_text(plan(watching)), HasSubstr("PUBLIC may CONNECT (policy: warn)"));
+  const auto report = apply_all(watching);
+  EXPECT_EQ(report.count(DeploymentOutcome::unchanged), 2U);
+  EXPECT_THAT(report.deployments[0].notes, ElementsAre("PUBLIC may CONNECT"));
+  EXPECT_THAT(to_text(plan(watching)), HasSubstr("PUBLIC may CONNECT, since 20"));
+  const auto once = query("SELECT string_agg(xmin::text, ' ') FROM opi.drift", control_);
+  const auto before = fingerprint();
+  apply_all(watching);
+  EXPECT_EQ(query("SELECT string_agg(xmin::text, ' ') FROM opi.drift", control_), once) << "seen again: no write";
+  EXPECT_EQ(fingerprint(), before);
+  execute("REVOKE CONNECT ON DATABASE " + base_ + " FROM PUBLIC");
+  apply_all(watching);
+  EXPECT_EQ(query("SELECT count(*) FROM opi.drift", control_), "0") << "it is gone";
 }
 
 TEST_F(Replay, ADatabaseGetsItsOwnerBack) {
@@ -163,15 +183,16 @@ TEST_F(Replay, ADatabaseThatWasDroppedIsMadeAgainAndSaid) {
   EXPECT_TRUE(plan(*manager_).empty()) << to_text(plan(*manager_));
 }
 
-TEST_F(Replay, WhatIsNoLongerDeclaredIsKeptAndSaid) {
+TEST_F(Replay, AnEmptyRepositoryTakesNothingAway) {
   projects_.remove("projects/" + shop_ + ".yaml");
   const auto before = fingerprint();
   const auto report = apply_all(*manager_);
   ASSERT_EQ(report.deployments.size(), 2U);
   EXPECT_EQ(report.count(DeploymentOutcome::kept), 2U);
-  EXPECT_THAT(report.deployments[0].notes, ElementsAre("no longer declared, kept"));
+  const std::string held = "no project file declares anything; kept until its removal is confirmed";
+  EXPECT_THAT(report.deployments[0].notes, ElementsAre(held));
   EXPECT_EQ(fingerprint(), before);
-  EXPECT_THAT(to_text(plan(*manager_)), HasSubstr(shop_ + "/prod: no longer declared, kept"));
+  EXPECT_THAT(to_text(plan(*manager_)), HasSubstr(shop_ + "/prod: " + held));
 }
 
 TEST_F(Replay, ABrokenFileLeavesItsLastGoodVersionInForce) {

@@ -1,5 +1,5 @@
-// The same on servers of other versions, for both kinds of admin: below 15, the first with createrole_self_grant, and
-// the newest. Debian's 15 is what all other tests run on.
+// The same on servers of all other versions from 13 to 18, for both kinds of admin; from 16 on also one that inherits
+// nothing. Debian's 15 is what all other tests run on.
 #include "integration/provision/provision_fixture.hpp"
 
 namespace opi::provision {
@@ -68,8 +68,9 @@ TEST_P(Versions, ADeploymentIsMadePutRightAndLeftAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Versions,
-                         ::testing::Values(Place{14, true}, Place{14, false}, Place{16, true}, Place{16, false},
-                                           Place{16, false, false}, Place{18, true}, Place{18, false},
+                         ::testing::Values(Place{13, true}, Place{13, false}, Place{14, true}, Place{14, false},
+                                           Place{16, true}, Place{16, false}, Place{16, false, false}, Place{17, true},
+                                           Place{17, false}, Place{18, true}, Place{18, false},
                                            Place{18, false, false}),
                          name_of);
 

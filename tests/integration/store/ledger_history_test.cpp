@@ -11,7 +11,7 @@ TEST_F(StoreTest, AFileThatFailsKeepsWhatSucceededBefore) {
   ASSERT_TRUE(await(record_acted(connection_, {{repository, "b.yaml", "blob-b", "wiki", "c1"},
                                                {repository, "a.yaml", "blob-a", "shop", "c1"},
                                                {"/srv/other.git", "a.yaml", "blob-x", "other", "c9"}})));
-  ASSERT_TRUE(await(record_failed(connection_, {{repository, "a.yaml", "blob-a2", "line 3: no"},
+  ASSERT_TRUE(await(record_failed(connection_, {{repository, "a.yaml", "blob-a2", "line 3: no", "c2", "Eve"},
                                                 {repository, "new.yaml", "blob-n", "line 1: no"}})));
   auto files = await(load_files(connection_, repository));
   ASSERT_TRUE(files) << files.error().to_string();
@@ -20,6 +20,8 @@ TEST_F(StoreTest, AFileThatFailsKeepsWhatSucceededBefore) {
   EXPECT_EQ((*files)[0].blob_id, "blob-a");
   EXPECT_EQ((*files)[0].error, "line 3: no");
   EXPECT_EQ((*files)[0].error_blob_id, "blob-a2");
+  EXPECT_EQ((*files)[0].error_commit_id, "c2");
+  EXPECT_EQ((*files)[0].error_author, "Eve");
   EXPECT_TRUE((*files)[0].acted_at);
   EXPECT_TRUE((*files)[0].error_at);
   EXPECT_EQ((*files)[1].error, "");
@@ -33,6 +35,7 @@ TEST_F(StoreTest, AFileThatFailsKeepsWhatSucceededBefore) {
   EXPECT_EQ((*files)[0].blob_id, "blob-a3");
   EXPECT_EQ((*files)[0].error, "");
   EXPECT_FALSE((*files)[0].error_at);
+  EXPECT_EQ((*files)[0].error_commit_id, "");
   EXPECT_EQ(await(load_files(connection_, "/srv/other.git"))->size(), 1U);
 }
 

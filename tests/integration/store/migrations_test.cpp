@@ -40,8 +40,8 @@ TEST_F(Migrations, PutEverythingIntoOneSchema) {
   Sessions sessions;
   ASSERT_TRUE(sessions.await(migrate(sessions.connect(settings()), in(20s))));
   EXPECT_EQ(tables(),
-            "opi.control_keys opi.credentials opi.deployments opi.history opi.project_files opi.schema_migrations "
-            "opi.server_pools opi.servers");
+            "opi.clones opi.control_keys opi.credentials opi.deployments opi.drift opi.history opi.project_files "
+            "opi.schema_migrations opi.server_pools opi.servers opi.suspensions");
 }
 
 TEST_F(Migrations, SixteenSessionsInFourProcessesApplyEachStepOnce) {

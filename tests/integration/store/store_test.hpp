@@ -4,9 +4,6 @@
 /// processes at once.
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -20,6 +17,7 @@
 #include "store/inventory.hpp"
 #include "store/prepare.hpp"
 #include "support/postgres_server.hpp"
+#include "support/processes.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::store {
@@ -86,39 +84,7 @@ class Sessions {
   std::deque<pg::Connection> sessions_;
 };
 
-/// Runs `body` in `count` child processes at the same time, each with its number; the exit codes. The children share
-/// nothing but the server. Call it while this process has one thread.
-inline std::vector<int> in_processes(int count, const std::function<int(int)>& body) {
-  int gate[2];
-  if (pipe(gate) != 0) throw std::runtime_error("pipe");
-  std::vector<pid_t> children;
-  for (int i = 0; i < count; ++i) {
-    const pid_t child = fork();
-    if (child == 0) {
-      close(gate[1]);
-      char byte = 0;
-      (void)!read(gate[0], &byte, 1);  // until all are there: the parent closes its end
-      int code = 99;
-      try {
-        code = body(i);
-      } catch (const std::exception& e) {
-        (void)!write(2, e.what(), std::char_traits<char>::length(e.what()));
-        (void)!write(2, "\n", 1);
-      }
-      _exit(code);
-    }
-    children.push_back(child);
-  }
-  close(gate[0]);
-  close(gate[1]);
-  std::vector<int> codes;
-  for (const pid_t child : children) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    codes.push_back(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-  }
-  return codes;
-}
+using test::in_processes;
 
 /// A fresh database on the shared server; nothing is connected yet.
 class StoreDatabase : public testing::Test {
