@@ -21,11 +21,15 @@ function(opi_room name)
   endforeach()
 endfunction()
 
-# opi_test(NAME LABEL files… [ROOMS rooms…] [TIMEOUT seconds]): one program, each TEST in it one CTest test.
+# opi_test(NAME LABEL files… [ROOMS rooms…] [TIMEOUT seconds] [COST n]): one program, each TEST in it one CTest test;
+# those of the highest cost start first.
 function(opi_test name label)
-  cmake_parse_arguments(arg "" "TIMEOUT" "ROOMS" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT;COST" "ROOMS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
+  endif()
+  if(NOT arg_COST)
+    set(arg_COST 1)
   endif()
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests")
@@ -34,5 +38,6 @@ function(opi_test name label)
   foreach(room IN LISTS arg_ROOMS)
     target_link_libraries(${name} PRIVATE opi_${room})
   endforeach()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT ${arg_TIMEOUT})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${label} TIMEOUT ${arg_TIMEOUT}
+                       COST ${arg_COST})
 endfunction()

@@ -16,6 +16,8 @@ import re
 import subprocess
 import sys
 
+import tidy_groups
+
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 TIDY = "clang-tidy-19"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
@@ -69,15 +71,32 @@ def key_of(path, command, salt, sources):
     return digest.hexdigest()
 
 
-def look_at(path, build, checks, all_checks):
-    """The text of what clang-tidy finds in one file; empty when it is clean."""
-    command = [TIDY, "-p", build, "--quiet"]
-    if not all_checks:
-        command.append("--checks=-*," + checks)
-    done = subprocess.run(command + [path], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or (all_checks and "warning:" in done.stdout):
-        return done.stdout + "".join(line for line in done.stderr.splitlines(True) if "error" in line)
-    return ""
+class Tidy:
+    """Runs clang-tidy with the chosen checks."""
+
+    def __init__(self, build, checks, all_checks):
+        self.build, self.all_checks = os.path.abspath(build), all_checks
+        self.choice = [] if all_checks else ["--checks=-*," + checks]
+
+    def look_at(self, path, flags=None):
+        """The text of what is found in one file; empty when it is clean. Without flags the build's own are taken."""
+        command = [TIDY, "--quiet", *self.choice, *(["-p", self.build] if flags is None else []), path]
+        if flags is not None:
+            command += ["--", *flags]
+        done = subprocess.run(command, cwd=self.build, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0 or (self.all_checks and "warning:" in done.stdout):
+            return done.stdout + "".join(line for line in done.stderr.splitlines(True) if "error" in line)
+        return ""
+
+    def look_at_group(self, group, name):
+        """For each path of the group what is found in it. The group's own file is made as NAME."""
+        if len(group.paths) > 1:
+            with open(name, "w", encoding="utf-8") as file:
+                file.writelines(f'#include "{path}"\n' for path in group.paths)
+            if not self.look_at(name, [*group.flags, "-I" + group.folder]):
+                return dict.fromkeys(group.paths, "")
+        return {path: self.look_at(path) for path in group.paths}
 
 
 def main():
@@ -109,19 +128,23 @@ def main():
         if not os.path.exists(mark):
             todo[path] = mark
 
-    bad = 0
+    tidy = Tidy(options.build, checks, options.all_checks)
+    groups = tidy_groups.groups_of(todo, commands, sources.text)
+    bad = seen = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as threads:
-        running = {threads.submit(look_at, path, options.build, checks, options.all_checks): path for path in todo}
-        for number, future in enumerate(concurrent.futures.as_completed(running), 1):
-            path, found = running[future], future.result()
-            print(f"[{number}/{len(todo)}] {os.path.relpath(path, ROOT)}", flush=True)
-            if found:
-                bad += 1
-                print(found, flush=True)
-            else:
-                with open(todo[path], "w", encoding="utf-8"):
-                    pass
-    print(f"clang-tidy: {len(ours)} files, {len(todo)} looked at, {bad} with findings")
+        running = [threads.submit(tidy.look_at_group, group, os.path.join(cache, f"group-{number}.cpp"))
+                   for number, group in enumerate(groups)]
+        for future in concurrent.futures.as_completed(running):
+            for path, found in future.result().items():
+                seen += 1
+                print(f"[{seen}/{len(todo)}] {os.path.relpath(path, ROOT)}", flush=True)
+                if found:
+                    bad += 1
+                    print(found, flush=True)
+                else:
+                    with open(todo[path], "w", encoding="utf-8"):
+                        pass
+    print(f"clang-tidy: {len(ours)} files, {len(todo)} looked at in {len(groups)} groups, {bad} with findings")
     return 1 if bad else 0
 
 

@@ -242,8 +242,8 @@ TEST_F(PoolExecuteTest, TheLossOfTheConnectionIsAnsweredHonestly) {
   DatabasePool& pool = open(config(1, 1));
   block(other);
   const Pending running = begin(pool, gate, {1});
+  const Pending behind = begin(pool, "SELECT 2");  // now: later it would not be sent to where one stands still
   ASSERT_TRUE(waits_at_gate());
-  const Pending behind = begin(pool, "SELECT 2");
   server_.query_as_superuser(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory' AND "
       "application_name = '" +

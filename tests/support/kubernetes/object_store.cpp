@@ -240,7 +240,7 @@ ObjectStore::Answer ObjectStore::stored(const ApiKey& key, Entry entry, bool dry
     if (key.plural == "namespaces") entry.object["status"] = json::object{{"phase", "Active"}};
   }
   objects_[key] = entry;
-  const json::object object = shown(entry);
+  json::object object = shown(entry);
   note(made ? "ADDED" : "MODIFIED", key, object);
   return object;
 }
@@ -328,7 +328,7 @@ ObjectStore::Answer ObjectStore::remove(const ApiKey& key, const std::string& ui
   const std::string_view present = text_of(found->second.object, fmt::format("metadata{}uid", separator));
   if (!uid.empty() && uid != present)
     return api_failure(409, "Conflict", fmt::format("the UID in the precondition ({}) does not match", uid));
-  const json::object last = shown(found->second);
+  json::object last = shown(found->second);
   ++version_;
   objects_.erase(found);
   note("DELETED", key, last);
