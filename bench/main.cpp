@@ -23,6 +23,10 @@ constexpr std::array subcommands = {
     Subcommand{.name = "secrets",
                .usage = "[MEGABYTES [ROUNDS]]   age on a large file beside the program age; 1 000 SOPS files",
                .run = &opi::bench::secrets_and_files},
+    Subcommand{
+        .name = "provision",
+        .usage = "N [--parallel P] [--no-bare] [--catalogue]   on a throw-away server, as superuser; PG* say where",
+        .run = &opi::bench::provision},
 };
 
 int usage() {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "bench/pool_run.hpp"
+#include "bench/server.hpp"
 #include "bench/subcommands.hpp"
 #include "pg/database_pool.hpp"
 
@@ -48,25 +49,6 @@ std::optional<PoolRun> parse(Arguments arguments) {
                  .tasks = static_cast<int>(*tasks),
                  .pool = static_cast<int>(*connections),
                  .duration = std::chrono::nanoseconds(static_cast<std::int64_t>(*seconds * 1e9))};
-}
-
-/// What libpq itself takes from the environment, in our settings.
-pg::ServerSettings server_from_environment() {
-  const auto variable = [](const char* name, std::string otherwise) {
-    const char* const value = std::getenv(name);
-    return value != nullptr && *value != '\0' ? std::string(value) : std::move(otherwise);
-  };
-  pg::ServerSettings server;
-  server.hosts = {{.host = variable("PGHOST", "/var/run/postgresql"),
-                   .port = static_cast<std::uint16_t>(std::strtoul(variable("PGPORT", "5432").c_str(), nullptr, 10))}};
-  server.user = variable("PGUSER", variable("USER", "postgres"));
-  server.database = variable("PGDATABASE", server.user);
-  if (const std::string password = variable("PGPASSWORD", ""); !password.empty()) {
-    server.password = [password]() -> Result<SecretString> { return SecretString(password); };
-  }
-  server.application_name = "opi-bench";
-  server.pin_role_and_path = false;  // the statement finds its table as the peers' does
-  return server;
 }
 
 Task<Result<>> make_items_on(asio::any_io_executor executor, pg::ServerSettings server, aio::BlockingPool* blocking) {
@@ -195,7 +177,8 @@ int pool(Arguments arguments) {
   if (!run) return exit_usage;
   asio::io_context context{1};
   aio::BlockingPool blocking(static_cast<std::size_t>(4));
-  const pg::ServerSettings server = server_from_environment();
+  pg::ServerSettings server = server_from_environment();
+  server.pin_role_and_path = false;  // the statement finds its table as the peers' does
   run_to_end(context, make_items_on(context.get_executor(), server, &blocking));
   if (run->mode == Mode::floor || run->mode == Mode::floor_pipeline) {
     run_floor(*run);

@@ -17,6 +17,8 @@ inline constexpr int exit_usage = 64;
 int git(Arguments arguments);
 /// bench/pool.cpp
 int pool(Arguments arguments);
+/// bench/provision.cpp
+int provision(Arguments arguments);
 
 /// bench/secrets.cpp
 int secrets_and_files(Arguments arguments);

@@ -58,7 +58,8 @@ Reconciler::Reconciler(Services* services)
       log_(services->log().named("provision")),
       backoff_(retry_limits, static_cast<std::uint64_t>(::getpid())),
       woken_(services->executor(), SteadyTime::max()),
-      answered_timer_(services->executor(), SteadyTime::max()) {
+      answered_timer_(services->executor(), SteadyTime::max()),
+      retention_(*services->settings().history.retention) {
   for (const auto& repository : services->repositories())
     for (const auto& branch : repository.settings->followed()) unread_.insert(ledger_key(repository, branch));
 }
@@ -302,6 +303,9 @@ Task<bool> Reconciler::pass() {
   note_pass(*report, *selection);
   files_.judge(*report, services_->projects());
   if (auto recorded = co_await record_files(); !recorded) say("file ledger", recorded.error());
+  if (auto main = services_->pools().get("main")) {
+    if (auto trimmed = co_await retention_.trim_when_due(&main->get()); !trimmed) say("history", trimmed.error());
+  }
   const bool again = std::ranges::any_of(report->deployments, worth_a_retry);
   if (again) wanted_ = wanted_everything_ = true;
   caught_up_ = true;

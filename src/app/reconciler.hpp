@@ -14,6 +14,7 @@
 #include "aio/lifespan.hpp"
 #include "aio/task.hpp"
 #include "app/file_book.hpp"
+#include "app/history_retention.hpp"
 #include "app/services.hpp"
 #include "base/backoff.hpp"
 #include "git/monitor.hpp"
@@ -111,6 +112,7 @@ class Reconciler {
   std::map<std::string, http::DeploymentStatus, std::less<>> deployments_;
   http::ProvisionCounters counters_;
   std::uint64_t files_changed_ = 0;
+  HistoryRetention retention_;
 };
 
 }  // namespace opi::app

@@ -50,6 +50,13 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;
   manager.deep_interval = *settings.provision.deep_interval;
+  manager.clone = {.pg_dump = *settings.clone.pg_dump,
+                   .pg_restore = *settings.clone.pg_restore,
+                   .deadline = *settings.clone.timeout};
+  manager.rules.allowed_extensions = *settings.provision.extensions;
+  for (const auto& name : *settings.provision.approval) {
+    if (const auto kind = provision::approval_kind_named(name)) manager.approval.insert(*kind);
+  }
   using std::chrono::duration_cast;
   using std::chrono::seconds;
   manager.rotation = {.overlap = duration_cast<seconds>(*settings.rotation.overlap),

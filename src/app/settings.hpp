@@ -20,6 +20,7 @@
 #include "base/secret_string.hpp"
 #include "git/mirror_settings.hpp"
 #include "pg/settings.hpp"
+#include "provision/desired_state.hpp"
 #include "provision/drift.hpp"
 
 namespace opi::app {
@@ -192,6 +193,18 @@ struct ProvisionSettings {
   Setting<std::chrono::milliseconds> resync_interval{std::chrono::minutes{10}};  ///< 0: never
   Setting<std::chrono::milliseconds> deep_interval{std::chrono::hours{24}};      ///< 0: never
   Setting<std::chrono::milliseconds> deadline{std::chrono::minutes{2}};          ///< of one deployment's flow
+  Setting<std::vector<std::string>> extensions{provision::DesiredRules{}.allowed_extensions};  ///< may be declared
+  Setting<std::vector<std::string>> approval{};  ///< kinds of action that are only done when somebody approved them
+};
+
+struct CloneSettings {
+  Setting<std::string> pg_dump{"pg_dump"};  ///< a path, or a name in /usr/local/bin, /usr/bin or /bin
+  Setting<std::string> pg_restore{"pg_restore"};
+  Setting<std::chrono::milliseconds> timeout{std::chrono::hours{1}};  ///< of one copy
+};
+
+struct HistorySettings {
+  Setting<std::chrono::milliseconds> retention{std::chrono::hours{24 * 90}};  ///< 0: for ever
 };
 
 /// Passwords of deployments.
@@ -247,6 +260,8 @@ struct Settings {
   HttpSettings http{};
   ProbeSettings probes{};
   ProvisionSettings provision{};
+  CloneSettings clone{};
+  HistorySettings history{};
   RotationSettings rotation{};
   RemovalSettings removal{};
   DriftSettings drift{};

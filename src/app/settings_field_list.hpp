@@ -222,7 +222,7 @@ class FieldList {
   std::vector<Field> fields_;
 };
 
-/// rotation, removal, drift: settings_fields_provision.cpp.
+/// clone, rotation, removal, drift, history: settings_fields_provision.cpp.
 void describe_provisioning(FieldList& list, Settings& settings);
 
 }  // namespace opi::app

@@ -171,24 +171,6 @@ void describe_http(FieldList& list, Settings& settings) {
 
 }  // namespace
 
-std::string variable_of(std::string_view path) {
-  std::string name = "OPI_";
-  for (const char c : path) {
-    if (c == '.') {
-      name += "__";
-    } else if (c == '-') {
-      name += '_';
-    } else {
-      name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-    }
-  }
-  return name;
-}
-
-std::string Field::variable() const {
-  return variable_of(path);
-}
-
 std::vector<Field> fields_of(Settings& settings) {
   constexpr milliseconds second{1'000};
   FieldList list;
@@ -232,6 +214,10 @@ std::vector<Field> fields_of(Settings& settings) {
   list.duration("deep_interval", settings.provision.deep_interval, milliseconds{0},
                 "How often the inside of each database is looked at although nothing has changed, jittered; 0: never.");
   list.duration("deadline", settings.provision.deadline, second, "Of the work on one deployment.");
+  list.list("extensions", settings.provision.extensions, plain, 0, "a list of extensions",
+            "Extensions that project files may ask for; the usual ones are trusted: their owner needs no superuser.");
+  list.list("approval", settings.provision.approval, approval_kind, 0, "a list of drop, clone-over and change-owner",
+            "Kinds of action that are only done by `opi apply --digest`, when somebody has seen the plan.");
   list.leave();
   describe_provisioning(list, settings);
   list.enter("state");

@@ -1,4 +1,4 @@
-// Settings of what becomes of deployments: rotation, removal, drift.
+// Settings of what becomes of deployments: clone, rotation, removal, drift, history.
 
 #include "app/settings_field_list.hpp"
 
@@ -56,12 +56,31 @@ void describe_drift(FieldList& list, DriftSettings& drift) {
   list.leave();
 }
 
+void describe_clone(FieldList& list, CloneSettings& clone) {
+  list.enter("clone");
+  list.text(
+      "pg_dump", clone.pg_dump, file_name,
+      "What clone-from copies with: a path, or a name in /usr/local/bin, /usr/bin or /bin; not older than the server.");
+  list.text("pg_restore", clone.pg_restore, file_name, "Its other half; not older than pg_dump.");
+  list.duration("timeout", clone.timeout, milliseconds{1'000}, "Of one copy.");
+  list.leave();
+}
+
+void describe_history(FieldList& list, HistorySettings& history) {
+  list.enter("history");
+  list.duration("retention", history.retention, milliseconds{0},
+                "How long it is kept what was done, by whom and how it ended; 0: for ever.");
+  list.leave();
+}
+
 }  // namespace
 
 void describe_provisioning(FieldList& list, Settings& settings) {
+  describe_clone(list, settings.clone);
   describe_rotation(list, settings.rotation);
   describe_removal(list, settings.removal);
   describe_drift(list, settings.drift);
+  describe_history(list, settings.history);
 }
 
 }  // namespace opi::app

@@ -7,6 +7,7 @@
 
 #include "app/settings_git_texts.hpp"
 #include "app/settings_values.hpp"
+#include "provision/approval.hpp"
 
 namespace opi::app {
 
@@ -45,6 +46,11 @@ Problem check_address(std::string_view text) {
   return fmt::format("{} is not an address of this machine; write one like 127.0.0.1, ::1 or 0.0.0.0", in_quotes(text));
 }
 
+Problem check_approval(std::string_view text) {
+  if (provision::approval_kind_named(text)) return std::nullopt;
+  return fmt::format("{} is not known; write drop, clone-over or change-owner", in_quotes(text));
+}
+
 Problem check_list_host(std::string_view text) {
   const auto host = host_from(text);
   return host ? Problem{} : Problem{host.error()};
@@ -65,6 +71,7 @@ const TextRule proxy_url{.may_be_empty = true, .takes = "the address of a proxy"
 const TextRule listen_address{.takes = "an address of this machine", .check = check_address};
 const TextRule path_pattern{.takes = "a pattern", .check = check_pattern};
 const TextRule list_host{.takes = "a host", .check = check_list_host};
+const TextRule approval_kind{.takes = "drop, clone-over or change-owner", .check = check_approval};
 const TextRule project_name{.takes = "the name of a project"};
 const TextRule file_name{.takes = "a file name"};
 const TextRule optional_file_name{.may_be_empty = true, .takes = "a file name"};

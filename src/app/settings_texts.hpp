@@ -30,6 +30,7 @@ extern const TextRule listen_address;
 extern const TextRule path_pattern;
 extern const TextRule list_host;
 extern const TextRule project_name;
+extern const TextRule approval_kind;
 extern const TextRule file_name;
 extern const TextRule optional_file_name;
 

@@ -28,6 +28,35 @@ void add_selection(CLI::App* sub, Arguments& arguments, bool required) {
       ->type_name("DEPLOYMENT");
 }
 
+void add_adopt(CLI::App& program, Arguments& arguments) {
+  auto* adopt = command(program, arguments, "adopt",
+                        "Take over a database that was there before; without an option only print what would change",
+                        Command::adopt);
+  add_config(adopt, arguments);
+  add_selection(adopt, arguments, true);
+  auto* additive =
+      adopt->add_flag("--additive", arguments.additive, "add what is missing; what is there stays as it is");
+  adopt->add_flag("--full", arguments.full, "and make what is there as it is for every deployment")->excludes(additive);
+  adopt
+      ->add_option("--secret", arguments.secret,
+                   "a Secret's manifest, or a file with one line: the owner's password, which stays valid")
+      ->type_name("FILE");
+  adopt->add_flag("--json", arguments.json, "print JSON");
+}
+
+void add_history(CLI::App& program, Arguments& arguments) {
+  auto* history = command(program, arguments, "history", "Print what was done, by whom and how it ended; newest first",
+                          Command::history);
+  add_config(history, arguments);
+  history->add_option("project", arguments.project, "a project's name")->required()->type_name("PROJECT");
+  history->add_option("deployment", arguments.deployment, "one of its deployments")->type_name("DEPLOYMENT");
+  history->add_option("--limit", arguments.limit, "at most so many entries")
+      ->default_val(100)
+      ->check(CLI::Range(1, 1'000));
+  history->add_option("--before", arguments.before, "only entries before the one of this number")->type_name("NUMBER");
+  history->add_flag("--json", arguments.json, "print JSON");
+}
+
 void add_rotate(CLI::App& program, Arguments& arguments) {
   auto* rotate =
       command(program, arguments, "rotate",
@@ -99,14 +128,20 @@ void add_commands(CLI::App& program, Arguments& arguments) {
     sub->add_flag("--json", arguments.json, "print JSON");
   }
 
+  apply->add_option("--digest", arguments.digest, "approve the plan of this digest: refused when it is another by now")
+      ->type_name("DIGEST");
+
   add_rotate(program, arguments);
   add_removals(program, arguments);
   add_repositories(program, arguments);
+  add_history(program, arguments);
+  add_adopt(program, arguments);
 
   auto* credentials =
       command(program, arguments, "credentials", "Print how an application connects", Command::credentials);
   add_config(credentials, arguments);
   add_selection(credentials, arguments, true);
+  credentials->add_flag("--read-only", arguments.read_only, "of the read-only login, where one is declared");
   credentials->add_option("--format", arguments.format, "uri, env or json")
       ->default_val("uri")
       ->check(CLI::IsMember({"uri", "env", "json"}));

@@ -2,6 +2,7 @@
 /// @file
 /// What was asked for on the command line, as plain values.
 
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ enum class Command {
   demo,
   plan,
   apply,
+  history,
+  adopt,
   rotate,
   removals,
   removals_confirm,
@@ -48,7 +51,14 @@ struct Arguments {
   std::string project = {};     ///< empty: all
   std::string deployment = {};  ///< empty: all of the project
   std::string format = {};      ///< credentials: uri, env or json
+  bool additive = false;        ///< adopt
+  bool full = false;            ///< adopt
+  std::string secret = {};      ///< adopt: a file with the owner's password
+  std::string digest = {};      ///< apply: the plan that is approved
+  std::int64_t before = 0;      ///< history: older than this entry; 0: the newest
+  int limit = 0;                ///< history: at most so many entries
   bool json = false;
+  bool read_only = false;              ///< credentials
   bool immediately = false;            ///< rotate
   bool now = false;                    ///< removals confirm
   bool once = false;                   ///< demo

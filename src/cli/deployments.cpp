@@ -9,7 +9,6 @@
 #include <optional>
 #include <utility>
 
-#include "cli/command_session.hpp"
 #include "cli/config.hpp"
 #include "cli/psql.hpp"
 #include "cli/report_text.hpp"
@@ -22,11 +21,6 @@ namespace {
 
 provision::Selection selection_of(const Arguments& arguments) {
   return {.project = arguments.project, .deployment = arguments.deployment};
-}
-
-int complain(const Error& error) {
-  std::cerr << "opi: " << error.to_string() << '\n';
-  return exit_failed;
 }
 
 int plan_exit_code(const provision::Plan& plan) {
@@ -43,14 +37,21 @@ Task<int> plan(app::Services* services, Arguments arguments) {
 }
 
 Task<int> apply(app::Services* services, Arguments arguments) {
-  auto report = co_await services->databases().apply(selection_of(arguments), command_cause());
+  std::string digest;
+  if (!arguments.digest.empty()) {
+    auto parsed = provision::parse_digest(arguments.digest);
+    if (!parsed) co_return complain(parsed.error());
+    digest = *std::move(parsed);
+  }
+  auto report = co_await services->databases().apply(selection_of(arguments), command_cause(), {}, std::move(digest));
   if (!report) co_return complain(report.error());
   std::cout << (arguments.json ? report_json(*report) : report_text(*report, colours_wanted(STDOUT_FILENO)));
   co_return report_exit_code(*report);
 }
 
 Task<int> credentials(app::Services* services, Arguments arguments) {
-  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment);
+  const auto purpose = arguments.read_only ? provision::LoginPurpose::read_only : provision::LoginPurpose::application;
+  auto found = co_await services->databases().credentials(arguments.project, arguments.deployment, purpose);
   if (!found) co_return complain(found.error());
   const SecretString text = arguments.format == "env"    ? found->env()
                             : arguments.format == "json" ? found->json()
@@ -74,15 +75,20 @@ Task<int> psql(app::Services* services, Arguments arguments) {
   co_return *code;
 }
 
-template <class Command>
-int with_session(const Arguments& arguments, const app::Environment& environment, SessionNeeds needs, Command command) {
+}  // namespace
+
+int with_session(const Arguments& arguments, const app::Environment& environment, SessionNeeds needs,
+                 ServicesCommand command) {
   auto settings = load_or_explain(arguments.config, environment, std::cerr);
   if (!settings) return exit_configuration;
   return run_session(std::move(*settings), needs,
                      [arguments, command](app::Services* services) { return command(services, arguments); });
 }
 
-}  // namespace
+int complain(const Error& error) {
+  std::cerr << "opi: " << error.to_string() << '\n';
+  return exit_failed;
+}
 
 store::Cause command_cause() {
   std::array<char, 256> host{};

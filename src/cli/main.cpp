@@ -1,9 +1,11 @@
 // The program `opi`: one command, one exit code.
 #include <iostream>
 
+#include "cli/adopt.hpp"
 #include "cli/arguments.hpp"
 #include "cli/config.hpp"
 #include "cli/deployments.hpp"
+#include "cli/history.hpp"
 #include "cli/removals.hpp"
 #include "cli/repositories.hpp"
 #include "cli/rotate.hpp"
@@ -24,6 +26,8 @@ int run(const Arguments& arguments) {
     case Command::demo: return opi::cli::run_demo(arguments, environment);
     case Command::plan: return opi::cli::run_plan(arguments, environment);
     case Command::apply: return opi::cli::run_apply(arguments, environment);
+    case Command::adopt: return opi::cli::run_adopt(arguments, environment);
+    case Command::history: return opi::cli::run_history(arguments, environment);
     case Command::rotate: return opi::cli::run_rotate(arguments, environment);
     case Command::removals:
     case Command::removals_confirm:

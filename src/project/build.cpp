@@ -107,6 +107,7 @@ Deployment build_deployment(const Node& node, const Project& project) {
                         .repository = text_of(node, "repository"),
                         .clone_from = build_clone_from(node),
                         .force_clone = flag(node, "force-clone"),
+                        .clone_by_template = string_of_key(node, "clone-method") == "template",
                         .database_generation = generation_of(node),
                         .place = node.place()};
   if (node.find("cluster") == nullptr && project.clusters.size() == 1)
@@ -144,6 +145,9 @@ DatabaseService build_database(const Node& root) {
     }
     database.pool = text_of(*config, "pool");
     database.extensions = texts(*config, "extensions");
+    database.encoding = text_of(*config, "encoding");
+    database.locale = text_of(*config, "locale");
+    database.read_only_login = flag(*config, "read-only-login");
     database.deletion = text_of(*config, "deletion");
     database.scope = string_of_key(*config, "scope", "shared");
     if (const Node* limit = config->find("connection-limit")) database.connection_limit = limit->as_integer();

@@ -74,6 +74,9 @@ struct DatabaseService {
   std::optional<Text> pool = {};  ///< the named pool (server) its databases live on; none: main
   std::optional<std::int64_t> connection_limit = {};
   std::vector<Text> extensions = {};
+  std::optional<Text> encoding = {};  ///< of a database that is made; none: UTF8
+  std::optional<Text> locale = {};    ///< LC_COLLATE and LC_CTYPE of it; none: the server's template0
+  bool read_only_login = false;       ///< the reader may log in, with a password of its own
   std::optional<Text> deletion = {};  ///< "keep" or "remove"
   std::string scope = "shared";       ///< or "project": a server of its own, which is not ours to provide
   Place place = {};                   ///< of the entry in `services`; unknown when there is none
@@ -88,6 +91,7 @@ struct Deployment {
   std::optional<Text> repository = {};
   std::optional<CloneFrom> clone_from = {};
   bool force_clone = false;
+  bool clone_by_template = false;        ///< `clone-method: template`: faster, and ends the source's sessions
   std::int64_t database_generation = 0;  ///< services[].config.generation of 2026 files; 0: none is recorded
   bool uses_database = false;            ///< one of its components uses postgresql-database
   Place place = {};

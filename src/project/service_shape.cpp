@@ -6,18 +6,23 @@ namespace opi::project {
 namespace {
 
 /// services[].postgresql-database.config at the project: the original's fields, and ours (pool, connection-limit,
-/// extensions, deletion).
+/// extensions, encoding, locale, read-only-login, deletion).
 ShapePointer database_config() {
   const ShapePointer schema = record_of({
       required("postfix", string_of(formats::postfix), "The schema is named {project}_{deployment}_{postfix}."),
       optional("description", string_of(formats::text), "For people."),
-      optional("marked-for-deletion", boolean(), "Asks for the schema to be removed; nothing goes without it."),
+      optional("marked-for-deletion", boolean(),
+               "Asks for the schema to be removed: it goes when nothing is in it any more."),
   });
   return record_of({
       optional("schemas", list_of(schema), "Schemas beside the default one, in every deployment's database."),
       optional("pool", string_of(formats::pool), "The named pool (server) the databases live on; main when not given."),
       optional("connection-limit", integer_of(1, 100'000), "CONNECTION LIMIT of each deployment's database."),
       optional("extensions", list_of(string_of(formats::extension)), "Extensions created in each database."),
+      optional("encoding", string_of(formats::word), "Encoding of a database that is made; UTF8 when not given."),
+      optional("locale", string_of(formats::word),
+               "LC_COLLATE and LC_CTYPE of a database that is made; the server's own when not given."),
+      optional("read-only-login", boolean(), "The read-only role may log in, with a password of its own."),
       optional(
           "deletion", word_of({"keep", "remove"}),
           "What becomes of the database when its deployment leaves the file: kept, or removed after the grace period."),
@@ -37,7 +42,8 @@ ShapePointer database_config() {
 /// What a component may not say about its database, for it would be ignored.
 ShapePointer component_database_config() {
   std::vector<Field> fields;
-  for (const char* name : {"schemas", "pool", "connection-limit", "extensions", "deletion", "scope"}) {
+  for (const char* name : {"schemas", "pool", "connection-limit", "extensions", "encoding", "locale", "read-only-login",
+                           "deletion", "scope"}) {
     fields.push_back(refused(name, "belongs to postgresql-database in the project's services"));
   }
   return open_record_of(std::move(fields));

@@ -14,6 +14,9 @@
 
 namespace opi::provision {
 
+/// Whose way: the application's, or the reader's, where one is declared (`read-only-login`).
+enum class LoginPurpose { application, read_only };
+
 /// One deployment's way into its database. Move-only, as the password is.
 struct Credentials {
   std::string project;

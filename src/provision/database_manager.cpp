@@ -1,10 +1,12 @@
 #include "provision/database_manager.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "aio/task_scope.hpp"
@@ -43,6 +45,9 @@ DeploymentReport report_of(const DeploymentPlan& plan) {
   if (plan.refusal) {
     report.outcome = DeploymentOutcome::refused;
     report.error = plan.refusal;
+  } else if (!plan.approval.empty()) {
+    report.outcome = DeploymentOutcome::refused;
+    report.error = needs_approval(plan.project, plan.deployment, plan.approval);
   } else if (plan.waiting) {
     report.outcome = DeploymentOutcome::waiting;
     report.error = plan.waiting;
@@ -67,7 +72,7 @@ DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
   DeploymentReport report{.project = desired.project,
                           .deployment = desired.deployment,
                           .namespace_ = desired.namespace_,
-                          .database = desired.names.base,
+                          .database = desired.database,
                           .pool = desired.pool,
                           .outcome = DeploymentOutcome::failed};
   report.error = std::move(error);
@@ -107,11 +112,12 @@ Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, p
   std::vector<std::string> names;
   for (const auto& one : estate->desired) {
     if (one.pool != pool || one.refusal) continue;
-    names.insert(names.end(), {one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
+    names.insert(names.end(),
+                 {one.database, one.names.base, one.names.login_a, one.names.login_b, one.names.read_only});
   }
   for (const auto* gone : estate->undeclared(pool)) {
     for (auto& role : roles_of(gone->deployment.base_name)) names.push_back(std::move(role));
-    names.push_back(gone->deployment.database_name);
+    for (auto& database : databases_of(gone->deployment)) names.push_back(std::move(database));
   }
   auto observed = co_await observe_server(connection, std::move(names));
   if (!observed) co_return failure(std::move(observed.error()));
@@ -132,11 +138,20 @@ Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<Desir
   auto inventory = co_await store::load_inventory(connection, settings_.rules.cluster);
   if (!inventory) co_return failure(std::move(inventory.error()));
   estate.inventory = *std::move(inventory);
+  for (auto& one : estate.desired) {
+    if (const auto* known = estate.inventory.find(one.project, one.deployment)) {
+      one.database = known->deployment.database_name;
+      use_journaled_logins(one, known);
+    }
+  }
+  auto clones = co_await look_at_clones(&estate, connection);
+  if (!clones) co_return failure(std::move(clones.error()));
   auto observed = co_await observe_pool(&estate, "main", connection);
   if (!observed) co_return failure(std::move(observed.error()));
   stats_.statements += connection->statements_run() - before;
   lease->release();
   co_await observe_further(&estate);
+  co_await judge_clones(&estate);
   co_return estate;
 }
 
@@ -182,22 +197,36 @@ Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* e
                                                                  const DesiredDeployment* wanted) {
   const auto* known = estate->inventory.find(wanted->project, wanted->deployment);
   const auto* server = estate->server(wanted->pool);
-  const auto* database = server->database(wanted->names.base);
+  const auto* database = server->database(wanted->database);
   const bool due = database != nullptr && database->allow_connections && deep_look_is_due(known);
   if (!due && !needs_inside_look(*wanted, *server, known)) co_return std::nullopt;
   if (plan_one(*estate, *wanted, nullptr).refusal) co_return std::nullopt;  // not ours: not entered
+  const bool with_foreign = known != nullptr && known->deployment.adoption == store::Adoption::full;
+  auto inside = co_await enter(wanted, with_foreign);
+  if (!inside) co_return std::nullopt;
+  co_return *std::move(inside);
+}
+
+Task<Result<ObservedInside>> DatabaseManager::enter(const DesiredDeployment* wanted, bool with_foreign) {
   const bool further = wanted->pool != "main";
   auto settings = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
-  settings.database = wanted->names.base;
+  settings.database = wanted->database;
   auto executor = co_await asio::this_coro::executor;
   const auto deadline = now() + settings_.plan_deadline;
   ++stats_.tenant_connections;
   auto connection = co_await pg::Connection::connect(executor, settings, *tools_.blocking, deadline);
-  if (!connection) co_return std::nullopt;
-  auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->schemas);
+  if (!connection) co_return failure(std::move(connection.error()));
+  auto inside = co_await observe_inside(&*connection, wanted->names.base, wanted->watched_schemas());
+  if (inside && with_foreign) {
+    auto foreign = co_await observe_foreign_objects(&*connection, wanted->names.base, wanted->schemas);
+    if (foreign) {
+      inside->foreign_objects = *std::move(foreign);
+    } else {
+      inside = failure(std::move(foreign.error()));
+    }
+  }
   co_await connection->close(deadline);
-  if (!inside) co_return std::nullopt;
-  co_return *std::move(inside);
+  co_return inside;
 }
 
 DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDeployment& wanted,
@@ -208,7 +237,7 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
     DeploymentPlan waiting{.project = wanted.project,
                            .deployment = wanted.deployment,
                            .namespace_ = wanted.namespace_,
-                           .database = wanted.names.base,
+                           .database = wanted.database,
                            .pool = wanted.pool};
     waiting.waiting = estate.servers.at(wanted.pool).error();
     return waiting;
@@ -221,7 +250,11 @@ DeploymentPlan DatabaseManager::plan_one(const Estate& estate, const DesiredDepl
   input.policies = &settings_.drift;
   input.rotate = rotation_is_due(settings_.rotation, input.known, SystemClock().wall());
   if (found != estate.inventory.servers.end()) input.server_id = found->id;
-  return plan_deployment(input);
+  if (const auto decided = estate.decisions.find(wanted.title()); decided != estate.decisions.end())
+    input.clone = &decided->second;
+  auto plan = plan_deployment(input);
+  plan.approval = demanded_approval(plan.actions, settings_.approval);
+  return plan;
 }
 
 Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look) {
@@ -250,6 +283,8 @@ FlowTools DatabaseManager::flow_tools() {
           .blocking = tools_.blocking,
           .stats = &stats_,
           .server_ids = &server_ids_,
+          .clone = settings_.clone,
+          .approval = settings_.approval,
           .cluster = settings_.rules.cluster,
           .repositories = &settings_.repositories,
           .log = tools_.log,
@@ -261,10 +296,11 @@ FlowTools DatabaseManager::flow_tools() {
 /// A flow's deadline holds also when a server stops answering in the middle: the flow is told, and ends.
 Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, FlowOrder order) {
   const auto tools = flow_tools();
-  const auto deadline = now() + settings_.deadline;
+  const auto deadline =
+      now() + settings_.deadline + (wanted.clone ? settings_.clone.deadline : std::chrono::milliseconds{0});
   std::string broken;
   try {
-    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, order);
+    DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, std::move(order));
     auto report = co_await aio::with_deadline(bounded(&flow), deadline + flow_grace,
                                               fmt::format("{}: not done within its deadline", wanted.title()));
     if (report) co_return *std::move(report);
@@ -281,7 +317,7 @@ Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
     auto item = std::move(work->queue[work->next++]);
     auto report = item.removal ? co_await run_removal(*std::move(item.removal), work->cause)
-                               : co_await run_flow(std::move(item.desired), work->cause, item.order);
+                               : co_await run_flow(std::move(item.desired), work->cause, std::move(item.order));
     if (report.error)
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
@@ -306,44 +342,25 @@ Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
-/// A new version of a file that changes nothing for a database is still the version that is in force.
-Task<Result<>> DatabaseManager::update_sources(const Estate* estate, const Plan* plan) {
-  std::vector<store::Declaration> declarations;
-  for (std::size_t i = 0; i < estate->desired.size(); ++i) {
-    const auto& wanted = estate->desired[i];
-    const auto* known = estate->inventory.find(wanted.project, wanted.deployment);
-    const auto& planned = plan->deployments[i];
-    if (known == nullptr || planned.refusal || planned.waiting || !planned.actions.empty() || planned.to_record)
-      continue;
-    const auto& record = known->deployment;
-    const auto repository = settings_.repositories.of(wanted.source.file);
-    if (record.blob_id == wanted.source.blob && record.file == wanted.source.file && record.repository == repository &&
-        record.namespace_ == wanted.namespace_ && record.deletion == wanted.deletion && !record.removal_confirmed)
-      continue;
-    store::Declaration one{
-        .key = record.key, .cluster = record.cluster, .server_id = record.server_id, .base_name = record.base_name};
-    one.namespace_ = wanted.namespace_;
-    one.repository = repository;
-    one.file = wanted.source.file;
-    one.blob_id = wanted.source.blob;
-    one.commit_id = wanted.source.commit;
-    one.deletion = wanted.deletion;
-    declarations.push_back(std::move(one));
-  }
-  if (declarations.empty()) co_return Result<>{};
-  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "record versions"});
-  if (!lease) co_return failure(lease.error().to_error());
-  auto declared = co_await store::declare_deployments(&**lease, std::move(declarations));
-  if (!declared) co_return failure(std::move(declared.error()));
-  co_return Result<>{};
-}
-
-Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress) {
+Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress,
+                                                 std::string digest) {
   const auto began = now();
   auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
-  auto plan = co_await plan_estate(&*estate, false);
+  const bool approved = !digest.empty();
+  auto plan = co_await plan_estate(&*estate, approved);
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
+  if (approved) {
+    if (const auto actual = plan->digest(); !same_digest(digest, actual)) {
+      co_return failure(
+          Error(ErrorKind::conflict, fmt::format("the world has moved: the plan's digest is {} now, not {}",
+                                                 actual.substr(0, digest.size()), digest))
+              .with_remedy("look at the new plan: opi plan")
+              .handled_by(Handling::needs_person));
+    }
+    auto recorded = co_await record_approval(&*plan, cause);
+    if (!recorded) co_return failure(std::move(recorded.error()).while_doing("apply"));
+  }
   auto noted = co_await record_drift(&*estate, &*plan);
   if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
   auto executor = co_await asio::this_coro::executor;
@@ -355,10 +372,12 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     const auto& planned = plan->deployments[i];
     const auto& wanted = estate->desired[i];
     const bool deep = deep_look_is_due(estate->inventory.find(wanted.project, wanted.deployment));
-    if (!planned.refusal && !planned.waiting && (!planned.actions.empty() || planned.to_record || deep)) {
+    const bool blocked = !planned.approval.empty() && !approved;
+    if (!planned.refusal && !planned.waiting && !blocked && (!planned.actions.empty() || planned.to_record || deep)) {
       FlowOrder order{.look_deep = deep};
       if (rotates(planned)) order.rotation = RotationPace::seamless;
-      work->queue.push_back({wanted, order});
+      if (approved) order.approved.emplace(planned);
+      work->queue.push_back({wanted, std::move(order)});
       continue;
     }
     auto settled = report_of(planned);
@@ -367,8 +386,8 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     if (progress) progress(settled);
     report.deployments.push_back(std::move(settled));
   }
-  queue_removals(*estate, *work, report);
-  co_await run_flows(work);
+  queue_removals(*estate, *plan, approved, *work, report);
+  co_await run_in_ranks(work, &estate->desired);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)
@@ -394,15 +413,22 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
   co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
 }
 
-Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment) {
+Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment,
+                                                       LoginPurpose purpose) {
   const auto title = project + "/" + deployment;
   auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "credentials of " + title});
   if (!lease) co_return failure(lease.error().to_error().while_doing("credentials of " + title));
   auto found = co_await store::find_deployment(&**lease, {.project = project, .deployment = deployment});
   if (!found) co_return failure(std::move(found.error()).while_doing("credentials of " + title));
-  auto published = co_await store::published_credential(&**lease, found->id);
+  const bool reads = purpose == LoginPurpose::read_only;
+  auto published = reads ? co_await store::current_credential(&**lease, found->id, store::LoginSlot::read_only)
+                         : co_await store::published_credential(&**lease, found->id);
   if (!published) co_return failure(std::move(published.error()).while_doing("credentials of " + title));
   lease->release();
+  if (reads && (!*published || (*published)->state != store::CredentialState::done)) {
+    co_return failure(Error(ErrorKind::not_found, fmt::format("{}: has no read-only login", title))
+                          .with_remedy("declare read-only-login: true, and run: opi apply"));
+  }
   if (!*published) {
     co_return failure(Error(ErrorKind::not_found, fmt::format("{}: its database is not ready yet", title))
                           .with_remedy("run: opi apply"));

@@ -17,6 +17,8 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "pg/database_pools.hpp"
+#include "provision/adopt.hpp"
+#include "provision/approval.hpp"
 #include "provision/credentials.hpp"
 #include "provision/deployment_flow.hpp"
 #include "provision/deployment_report.hpp"
@@ -41,6 +43,8 @@ struct ManagerSettings {
   /// 0: never.
   std::chrono::milliseconds deep_interval{std::chrono::hours{24}};
   std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
+  CloneTools clone = {};                            ///< what copies databases
+  ApprovalPolicy approval = {};                     ///< what is only done in a plan that somebody approved
   RotationRules rotation = {};
   DriftPolicies drift = {};
   RemovalRules removal = {};
@@ -99,7 +103,11 @@ class DatabaseManager {
   /// One pass: observes each server once without locks, then works on the deployments that have something to do, up to
   /// `parallelism` at once. One that fails never stops another. With nothing to do: no write and no connection to a
   /// tenant's database.
-  Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {});
+  /// `digest` (parse_digest): somebody has seen the plan of that digest and approves it, those of its actions that the
+  /// settings demand approval for included; what was not in it is not done. Errors then: conflict, with nothing done,
+  /// when the plan is another by now.
+  Task<Result<ApplyReport>> apply(Selection selection, store::Cause cause, Progress progress = {},
+                                  std::string digest = {});
 
   /// What is in the inventory and not declared, with what becomes of it and why. Reads the inventory only.
   Task<Result<std::vector<UndeclaredDeployment>>> undeclared();
@@ -115,6 +123,17 @@ class DatabaseManager {
   Task<Result<DeploymentReport>> create_resources_for_deployment(std::string project, std::string deployment,
                                                                  store::Cause cause);
 
+  /// What adopting the deployment's database would change; reads only. `with_password`: the owner's password is at
+  /// hand. Errors: not_found (not declared), conflict (nothing is there, or it was made by us), and the refusal of what
+  /// is not to be had.
+  Task<Result<AdoptReport>> adopt_report(std::string project, std::string deployment, bool with_password);
+  /// Adopts it as far as `order` says. A given password is proven by a login first, journaled, and is what the
+  /// application gets: it is not changed; the owner keeps LOGIN and its password until the first rotation is over.
+  /// Without one a new login is made beside it. Errors: as adopt_report; denied when the password does not open the
+  /// database (nothing is changed then); otherwise the outcome is in the report.
+  Task<Result<DeploymentReport>> adopt(std::string project, std::string deployment, AdoptOrder order,
+                                       store::Cause cause);
+
   /// The other login of each selected deployment takes over, with a new password. The old one stays valid for the
   /// rules' overlap, unless the pace is `immediately`. Errors: not_found when nothing is selected; otherwise each
   /// outcome is in the report (`waiting`: its last rotation is not over).
@@ -122,7 +141,8 @@ class DatabaseManager {
 
   /// What the application logs in with. Errors: not_found (never provisioned, or not finished yet), denied (the
   /// platform key does not open it).
-  Task<Result<Credentials>> credentials(std::string project, std::string deployment);
+  Task<Result<Credentials>> credentials(std::string project, std::string deployment,
+                                        LoginPurpose purpose = LoginPurpose::application);
 
   const ProvisionStats& stats() const noexcept { return stats_; }
 
@@ -135,19 +155,28 @@ class DatabaseManager {
   static std::vector<std::string> ending_logins(const Estate& estate, std::string_view pool);
   Task<Result<>> observe_pool(Estate* estate, std::string pool, pg::Connection* connection);
   Task<> observe_further(Estate* estate);
+  Task<Result<>> look_at_clones(Estate* estate, pg::Connection* connection);
+  Task<> judge_clones(Estate* estate);
+  CloneInput clone_input(const Estate& estate, const DesiredDeployment& wanted) const;
   Task<Result<Plan>> plan_estate(Estate* estate, bool look_inside);
   std::vector<RemovalDecision> removals(const Estate& estate) const;
   void plan_removals(const Estate& estate, Plan& plan) const;
-  void queue_removals(const Estate& estate, Work& work, ApplyReport& report) const;
+  void queue_removals(const Estate& estate, const Plan& plan, bool approved, Work& work, ApplyReport& report) const;
   Task<Result<Estate>> load_undeclared(pg::Connection* connection);
   enum class RemovalWord { confirm, remove_now, keep };
   Task<Result<std::vector<std::string>>> decide_by_hand(Selection selection, store::Cause cause, RemovalWord word);
   Task<DeploymentReport> run_removal(RemovalOrder order, store::Cause cause);
   Task<std::optional<ObservedInside>> look_inside(const Estate* estate, const DesiredDeployment* wanted);
   DeploymentPlan plan_one(const Estate& estate, const DesiredDeployment& wanted, const ObservedInside* inside) const;
+  Task<Result<ObservedInside>> enter(const DesiredDeployment* wanted, bool with_foreign);
+  Task<Result<>> prove_adopted(const DesiredDeployment* wanted, const SecretString* password);
+  Task<Result<>> record_adoption(const DesiredDeployment* wanted, AdoptOrder order, store::Cause cause,
+                                 std::optional<std::string> verifier);
+  Task<Result<>> record_approval(const Plan* plan, store::Cause cause);
   Task<Result<>> record_drift(const Estate* estate, const Plan* plan);
   Task<Result<>> update_sources(const Estate* estate, const Plan* plan);
   Task<> run_flows(std::shared_ptr<Work> work);
+  Task<> run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all);
   Task<> worker(std::shared_ptr<Work> work);
   Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
   bool deep_look_is_due(const store::InventoryEntry* known) const;

@@ -74,6 +74,7 @@ void DatabaseManager::plan_removals(const Estate& estate, Plan& plan) const {
       planned.waiting = server == estate.servers.end() ? Error(ErrorKind::not_found, "no pool leads to its server")
                                                        : server->second.error();
     }
+    planned.approval = demanded_approval(planned.actions, settings_.approval);
     if (acts || !planned.actions.empty()) plan.deployments.push_back(std::move(planned));
     if (acts) continue;
     plan.kept.push_back({.project = record.key.project,
@@ -85,18 +86,32 @@ void DatabaseManager::plan_removals(const Estate& estate, Plan& plan) const {
   }
 }
 
-void DatabaseManager::queue_removals(const Estate& estate, Work& work, ApplyReport& report) const {
+void DatabaseManager::queue_removals(const Estate& estate, const Plan& plan, bool approved, Work& work,
+                                     ApplyReport& report) const {
+  const auto declared = static_cast<std::ptrdiff_t>(estate.desired.size());  // whose plans come first
+  const auto planned_of = [&](const store::DeploymentKey& key) {
+    return std::find_if(plan.deployments.begin() + declared, plan.deployments.end(), [&key](const DeploymentPlan& one) {
+      return one.project == key.project && one.deployment == key.deployment;
+    });
+  };
   for (const auto& decision : removals(estate)) {
     const auto& record = decision.entry->deployment;
     const auto* server = estate.server(record.pool);
-    const auto planned = plan_removal(decision, server, false);
     const bool acts = decision.step == RemovalStep::bury || decision.step == RemovalStep::remove;
-    if (server != nullptr && (acts || !planned.actions.empty())) {
-      work.queue.push_back(
-          {.removal = RemovalOrder{.entry = *decision.entry, .step = decision.step, .reason = decision.reason}});
+    const auto planned = planned_of(record.key);
+    auto row = row_of(record);
+    if (server != nullptr && planned != plan.deployments.end()) {
+      if (!approved && !planned->approval.empty()) {
+        row.outcome = DeploymentOutcome::refused;
+        row.error = needs_approval(record.key.project, record.key.deployment, planned->approval, true);
+        report.deployments.push_back(std::move(row));
+        continue;
+      }
+      RemovalOrder order{.entry = *decision.entry, .step = decision.step, .reason = decision.reason};
+      if (approved) order.approved.emplace(*planned);
+      work.queue.push_back({.removal = std::move(order)});
       continue;
     }
-    auto row = row_of(record);
     row.outcome = acts ? DeploymentOutcome::waiting : DeploymentOutcome::kept;
     if (acts) row.error = Error(ErrorKind::unavailable, row.title() + ": its server cannot be asked");
     row.notes = {decision.reason};

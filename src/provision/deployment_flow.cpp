@@ -5,14 +5,17 @@
 #include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "aio/with_deadline.hpp"
 #include "base/backoff.hpp"
 #include "pg/transaction.hpp"
+#include "provision/adopt.hpp"
 #include "provision/batch.hpp"
 #include "provision/login_check.hpp"
 #include "provision/observe.hpp"
+#include "provision/plan_parts.hpp"
 #include "provision/sessions.hpp"
 #include "provision/stamp.hpp"
 
@@ -41,20 +44,25 @@ bool only_waits(const Error& error) {
 
 std::vector<std::string> names_of(const DesiredDeployment& desired) {
   const auto& names = desired.names;
-  return {names.base, names.login_a, names.login_b, names.read_only};
+  return {desired.database, names.base, names.login_a, names.login_b, names.read_only};
 }
 
 }  // namespace
 
 DeploymentFlow::DeploymentFlow(const FlowTools* tools, DesiredDeployment desired, store::Cause cause,
                                SteadyTime deadline, FlowOrder order)
-    : tools_(tools), desired_(std::move(desired)), cause_(std::move(cause)), deadline_(deadline), order_(order) {}
+    : tools_(tools),
+      desired_(std::move(desired)),
+      deadline_(deadline),
+      order_(std::move(order)),
+      audit_(std::move(cause), desired_.project, desired_.deployment, desired_.pool) {}
 
 PlanInput DeploymentFlow::input() const {
   return {.desired = desired_,
           .server = observed_,
           .known = known_ ? &*known_ : nullptr,
           .server_id = server_id_,
+          .clone = clone_ ? &*clone_ : nullptr,
           .policies = &tools_->drift};
 }
 pg::DatabasePool& DeploymentFlow::pool() const {
@@ -92,25 +100,6 @@ bool DeploymentFlow::refused(DeploymentPlan plan) {
   return refusal_.has_value();
 }
 
-void DeploymentFlow::note_history(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began) {
-  const StatementContext context{.facts = observed_.facts, .desired = desired_, .stamp = "…"};
-  for (const auto& action : actions) {
-    store::HistoryEvent event{
-        .at = SystemClock().wall(), .project = desired_.project, .deployment = desired_.deployment};
-    event.server = desired_.pool;
-    event.action = to_string(action.kind);
-    event.statement = fmt::format("{}", fmt::join(statements_for(action, context), "; "));
-    event.cause = cause_;
-    event.outcome = outcome ? store::Outcome::succeeded : store::Outcome::failed;
-    if (!outcome) {
-      event.sqlstate = outcome.error().code;
-      event.message = outcome.error().message;
-    }
-    event.duration = since(began);
-    history_.push_back(std::move(event));
-  }
-}
-
 Task<DeploymentReport> DeploymentFlow::run() {
   const auto began = now();
   ++tools_->stats->flows;
@@ -127,7 +116,7 @@ Task<DeploymentReport> DeploymentFlow::run() {
   DeploymentReport report{.project = desired_.project,
                           .deployment = desired_.deployment,
                           .namespace_ = desired_.namespace_,
-                          .database = desired_.names.base,
+                          .database = desired_.database,
                           .pool = desired_.pool};
   report.file = desired_.source.file;
   report.blob = desired_.source.blob;
@@ -171,7 +160,7 @@ Task<Result<>> DeploymentFlow::take_leases() {
   const auto& names = desired_.names;
   std::vector<store::CatalogueRow> rows{
       {.kind = RowKind::deployment, .name = desired_.title()},
-      {.server_id = server_id_, .kind = RowKind::database, .name = names.base},
+      {.server_id = server_id_, .kind = RowKind::database, .name = desired_.database},
       {.server_id = server_id_, .kind = RowKind::default_privileges, .name = names.base}};
   for (auto& name : names_of(desired_))
     rows.push_back({.server_id = server_id_, .kind = RowKind::role, .name = std::move(name)});
@@ -216,15 +205,30 @@ Task<Result<>> DeploymentFlow::settle() {
 
 Task<Result<>> DeploymentFlow::attempt() {
   auto looked = co_await look();
+  if (looked && clone_ && clone_->discard) {
+    looked = co_await discard_copy();
+    if (looked) looked = co_await look();
+  }
   if (!looked) co_return looked;
   const auto preview = plan_deployment(input());
   const bool nothing = preview.actions.empty() && !preview.to_record && !order_.look_deep;
-  if (refused(preview) || nothing) co_return Result<>{};
+  if (refused(preview) || nothing || forbidden(preview.actions)) co_return Result<>{};
+  if (preview.waiting) co_return failure(*preview.waiting);
+  foreseen_ = preview.actions;
   first_time_ = first_time_ || preview.first_time;
+  // A copy is made by the tenant's own login, which therefore comes before it; nobody knows its password yet, or the
+  // application still uses the database before.
   using Part = Task<Result<>> (DeploymentFlow::*)();
-  for (const Part part :
-       {&DeploymentFlow::journal, &DeploymentFlow::do_server_part, &DeploymentFlow::do_inside_part,
-        &DeploymentFlow::do_login_part, &DeploymentFlow::prove, &DeploymentFlow::record, &DeploymentFlow::do_endings}) {
+  static constexpr Part plain[] = {&DeploymentFlow::journal,        &DeploymentFlow::do_server_part,
+                                   &DeploymentFlow::do_inside_part, &DeploymentFlow::do_login_part,
+                                   &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
+                                   &DeploymentFlow::record,         &DeploymentFlow::do_endings};
+  static constexpr Part copying[] = {&DeploymentFlow::journal,        &DeploymentFlow::begin_copy,
+                                     &DeploymentFlow::do_server_part, &DeploymentFlow::do_login_part,
+                                     &DeploymentFlow::copy,           &DeploymentFlow::do_inside_part,
+                                     &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
+                                     &DeploymentFlow::record,         &DeploymentFlow::do_endings};
+  for (const Part part : cloning() ? std::span<const Part>(copying) : std::span<const Part>(plain)) {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
   }
@@ -235,16 +239,23 @@ Task<Result<>> DeploymentFlow::attempt() {
 Task<Result<>> DeploymentFlow::look() {
   known_.reset();
   credential_.reset();
+  reader_.reset();
   auto found =
       co_await store::find_deployment(control(), {.project = desired_.project, .deployment = desired_.deployment});
   if (!found && found.error().kind != ErrorKind::not_found)
     co_return failure(std::move(found.error()).while_doing(desired_.title()));
   if (found) {
     known_ = store::InventoryEntry{.deployment = *std::move(found)};
+    desired_.database = known_->deployment.database_name;
     auto logins = co_await look_at_logins();
     if (!logins) co_return failure(std::move(logins.error()).while_doing(desired_.title()));
+    use_journaled_logins(desired_, &*known_);
   }
-  auto observed = co_await observe_server(server(), names_of(desired_));
+  auto decided = co_await look_at_clone();
+  if (!decided) co_return failure(std::move(decided.error()).while_doing(desired_.title()));
+  auto names = names_of(desired_);
+  if (clone_ && clone_->discard) names.push_back(clone_->discard->database);
+  auto observed = co_await observe_server(server(), std::move(names));
   if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
   observed_ = *std::move(observed);
   const auto* replaced = known_ ? replaced_login(*known_) : nullptr;
@@ -273,48 +284,6 @@ std::map<std::string, std::string, std::less<>> DeploymentFlow::verifiers() cons
   return all;
 }
 
-/// The declaration and the credential are durable before any SQL is run for them.
-Task<Result<>> DeploymentFlow::journal() {
-  store::Declaration declaration{.key = {.project = desired_.project, .deployment = desired_.deployment},
-                                 .cluster = tools_->cluster};
-  declaration.server_id = server_id_;
-  declaration.base_name = desired_.names.base;
-  declaration.namespace_ = desired_.namespace_;
-  declaration.repository = tools_->repositories->of(desired_.source.file);
-  declaration.file = desired_.source.file;
-  declaration.blob_id = desired_.source.blob;
-  declaration.commit_id = desired_.source.commit;
-  declaration.deletion = desired_.deletion;
-  auto declared = co_await store::declare_deployment(control(), std::move(declaration));
-  if (!declared) {
-    if (declared.error().kind != ErrorKind::conflict)
-      co_return failure(std::move(declared.error()).while_doing(desired_.title()));
-    refusal_ = std::move(declared.error()).at(desired_.place);
-    co_return Result<>{};
-  }
-  if (!known_) known_.emplace();
-  known_->deployment = *std::move(declared);
-  step("declared");
-  if (!credential_) {
-    auto intent = co_await store::begin_intent(control(), tools_->key,
-                                               {.deployment_id = deployment()->id,
-                                                .stamp = deployment()->stamp,
-                                                .slot = store::LoginSlot::a,
-                                                .login = desired_.names.login_a});
-    if (!intent) co_return failure(std::move(intent.error()).while_doing(desired_.title()));
-    credential_ = *std::move(intent);
-    known_->credentials.push_back({.id = credential_->id,
-                                   .slot = store::LoginSlot::a,
-                                   .login = credential_->login.login,
-                                   .generation = credential_->generation,
-                                   .state = credential_->state,
-                                   .verifier = credential_->verifier,
-                                   .created_at = credential_->created_at});
-  }
-  step("intent");
-  co_return Result<>{};
-}
-
 Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
   const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
   const StatementContext context{
@@ -334,18 +303,21 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
   for (const auto& action : all) {
     if (stage_of(action.kind) == stage) actions.push_back(action);
   }
-  if (actions.empty()) co_return Result<>{};
+  if (actions.empty() || forbidden(actions)) co_return Result<>{};
+  auto written = co_await write_ahead(actions);
+  if (!written) co_return written;
   if (stage == Stage::create_database) co_return co_await create_database(actions);
   const auto began = now();
   auto done = co_await open_stage(connection, actions);
-  if (done && stage == Stage::database) {
+  const bool as_it_was = known_->deployment.adoption == store::Adoption::additive;  // PUBLIC keeps what it had
+  if (done && stage == Stage::database && !as_it_was) {
     done = co_await check_closed_to_public();
     if (!done) co_await rollback_batch(connection);
   }
-  static constexpr std::string_view names[] = {"roles",  "database created", "database", "inside",
-                                               "logins", "verified",         "rotation", "disabled"};
+  static constexpr std::string_view names[] = {"roles",  "discarded", "database created", "database", "copied",
+                                               "inside", "logins",    "verified",         "rotation", "disabled"};
   if (done) done = co_await commit_stage(connection, names[static_cast<std::size_t>(stage)]);
-  note_history(actions, done, began);
+  note_end(actions, done, began);
   if (done) actions_done_ += actions.size();
   co_return done;
 }
@@ -356,7 +328,7 @@ Task<Result<>> DeploymentFlow::create_database(std::vector<Action> actions) {
   const auto began = now();
   auto done = co_await run_alone(server(), "SET synchronous_commit = local");
   if (done) done = co_await run_alone(server(), statements_for(actions.front(), context).front());
-  note_history(actions, done, began);
+  note_end(actions, done, began);
   if (!server()->broken()) {
     auto reset = co_await run_alone(server(), "RESET synchronous_commit");
     if (done && !reset) done = std::move(reset);
@@ -370,12 +342,12 @@ Task<Result<>> DeploymentFlow::create_database(std::vector<Action> actions) {
 
 /// Read back in the same transaction: nobody but the owner's own roles may enter, or nothing of it happens.
 Task<Result<>> DeploymentFlow::check_closed_to_public() {
-  auto acl = co_await observe_database_acl(server(), desired_.names.base);
+  auto acl = co_await observe_database_acl(server(), desired_.database);
   if (!acl) co_return failure(std::move(acl.error()));
   const auto rights = privileges_of(*acl, "");
   if (rights.empty()) co_return Result<>{};
   co_return failure(Error(ErrorKind::denied, fmt::format("PUBLIC keeps {} on database \"{}\" after REVOKE",
-                                                         privilege_names(rights), desired_.names.base))
+                                                         privilege_names(rights), desired_.database))
                         .with_remedy("have whoever granted it revoke it"));
 }
 
@@ -385,32 +357,50 @@ Task<Result<>> DeploymentFlow::do_server_part() {
   for (const auto stage : {Stage::roles, Stage::create_database, Stage::database}) {
     auto done = co_await run_stage(server(), stage, plan.actions);
     if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
+    if (refusal_) co_return Result<>{};
   }
   co_return Result<>{};
 }
 
 /// One short connection, only when what is asked of the inside has changed or was never finished.
 Task<Result<>> DeploymentFlow::do_inside_part() {
-  const auto* database = observed_.database(desired_.names.base);
+  const auto* database = observed_.database(desired_.database);
   const bool fresh = database == nullptr || (!database->allow_connections && first_time_);
   const bool enterable = database != nullptr && database->allow_connections;
-  const bool look = needs_inside_look(desired_, observed_, &*known_) || (order_.look_deep && enterable);
+  const bool look = cloning() || needs_inside_look(desired_, observed_, &*known_) || (order_.look_deep && enterable);
   if (!fresh && !look) co_return Result<>{};
   auto settings = pool().config().server;
-  settings.database = desired_.names.base;
+  settings.database = desired_.database;
   auto executor = co_await asio::this_coro::executor;
   ++tools_->stats->tenant_connections;
   auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
   if (!inside) co_return failure(std::move(inside.error()).while_doing(desired_.title() + ": enter its database"));
-  auto done = co_await do_inside_batch(&*inside);
+  auto done = co_await work_inside(&*inside);
   co_await inside->close(now() + tail_time);
   if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title() + ": inside its database"));
   looked_inside_ = true;
   co_return Result<>{};
 }
 
+Task<Result<>> DeploymentFlow::work_inside(pg::Connection* inside) {
+  if (cloning()) {
+    auto finished = co_await finish_copy(inside);
+    if (!finished) co_return finished;
+  }
+  co_return co_await do_inside_batch(inside);
+}
+
+Task<Result<ObservedInside>> DeploymentFlow::see_inside(pg::Connection* inside) {
+  auto observed = co_await observe_inside(inside, desired_.names.base, desired_.watched_schemas());
+  if (!observed || known_->deployment.adoption != store::Adoption::full) co_return observed;
+  auto foreign = co_await observe_foreign_objects(inside, desired_.names.base, desired_.schemas);
+  if (!foreign) co_return failure(std::move(foreign.error()));
+  observed->foreign_objects = *std::move(foreign);
+  co_return observed;
+}
+
 Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
-  auto observed = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  auto observed = co_await see_inside(inside);
   if (!observed) co_return failure(std::move(observed.error()));
   DeploymentPlan plan{.first_time = first_time_};
   plan_inside_part(input(), *observed, plan);
@@ -418,7 +408,9 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   auto noted = co_await record_inside_drift(plan.drifts);
   if (!noted) co_return noted;
   static_cast<void>(refused(std::move(plan)));  // for its notes
-  if (actions.empty()) co_return Result<>{};
+  if (actions.empty() || forbidden(actions)) co_return Result<>{};
+  auto written = co_await write_ahead(actions);
+  if (!written) co_return written;
   const auto began = now();
   auto done = co_await open_stage(inside, actions);
   if (done) {
@@ -426,7 +418,7 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
     if (!done) co_await rollback_batch(inside);
   }
   if (done) done = co_await commit_stage(inside, "inside");
-  note_history(actions, done, began);
+  note_end(actions, done, began);
   if (done) actions_done_ += actions.size();
   co_return done;
 }
@@ -441,7 +433,7 @@ Task<Result<>> DeploymentFlow::record_inside_drift(std::vector<Drift> drifts) {
 
 /// Read back in the same transaction: nothing is left to do, or nothing of it happens.
 Task<Result<>> DeploymentFlow::check_inside(pg::Connection* inside) {
-  auto after = co_await observe_inside(inside, desired_.names.base, desired_.schemas);
+  auto after = co_await see_inside(inside);
   if (!after) co_return failure(std::move(after.error()));
   DeploymentPlan left{.first_time = first_time_};
   plan_inside_part(input(), *after, left);
@@ -457,13 +449,16 @@ Task<Result<>> DeploymentFlow::do_login_part() {
   for (const auto stage : {Stage::roles, Stage::logins}) {
     auto done = co_await run_stage(server(), stage, plan.actions);
     if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
+    if (refusal_) co_return Result<>{};
   }
   static_cast<void>(refused(std::move(plan)));
-  if (credential_->state != store::CredentialState::intent) co_return Result<>{};
-  auto applied = co_await store::advance(control(), credential_->id, store::CredentialState::applied);
-  if (!applied) co_return failure(std::move(applied.error()).while_doing(desired_.title()));
-  credential_->state = store::CredentialState::applied;
-  step("applied");
+  for (auto* one : {&credential_, &reader_}) {
+    if (!*one || (*one)->state != store::CredentialState::intent) continue;
+    auto applied = co_await store::advance(control(), (*one)->id, store::CredentialState::applied);
+    if (!applied) co_return failure(std::move(applied.error()).while_doing(desired_.title()));
+    (*one)->state = store::CredentialState::applied;
+    step("applied");
+  }
   co_return Result<>{};
 }
 

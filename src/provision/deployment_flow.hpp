@@ -15,6 +15,9 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "pg/database_pools.hpp"
+#include "provision/approval.hpp"
+#include "provision/audit.hpp"
+#include "provision/clone.hpp"
 #include "provision/deployment_report.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
@@ -40,6 +43,8 @@ struct FlowTools {
   aio::BlockingPool* blocking = nullptr;
   ProvisionStats* stats = nullptr;
   std::map<std::string, std::int64_t, std::less<>>* server_ids = nullptr;  ///< by pool, filled as they are asked for
+  CloneTools clone = {};
+  ApprovalPolicy approval = {};  ///< what is only done when it was approved
   std::string cluster;
   const FollowedRepositories* repositories = nullptr;
   Logger log;
@@ -50,8 +55,9 @@ struct FlowTools {
 
 /// How one deployment is to be worked on.
 struct FlowOrder {
-  bool look_deep = false;                     ///< the inside of the database is looked at though nothing asks for it
-  std::optional<RotationPace> rotation = {};  ///< the other login takes over, with a new password
+  bool look_deep = false;                        ///< the inside of the database is looked at though nothing asks for it
+  std::optional<RotationPace> rotation = {};     ///< the other login takes over, with a new password
+  std::optional<ApprovedEffects> approved = {};  ///< only these are done
 };
 
 /// One deployment, once.
@@ -80,16 +86,27 @@ class DeploymentFlow {
   Task<Result<>> make_way(RotationPace pace);
   Task<Result<>> end_now();
   Task<Result<>> journal();
+  Task<Result<>> look_at_clone();
+  Task<Result<>> discard_copy();
+  Task<Result<>> begin_copy();
+  Task<Result<>> copy();
+  Task<Result<CopyEnd>> copy_end(std::int64_t deployment_id, std::string role, std::string database);
+  Task<Result<>> finish_copy(pg::Connection* inside);
+  bool cloning() const noexcept { return clone_ && clone_->make; }
   Task<Result<>> do_server_part();
   Task<Result<>> do_inside_part();
+  Task<Result<>> work_inside(pg::Connection* inside);
   Task<Result<>> do_inside_batch(pg::Connection* inside);
+  Task<Result<ObservedInside>> see_inside(pg::Connection* inside);
   Task<Result<>> record_inside_drift(std::vector<Drift> drifts);
   Task<Result<>> check_inside(pg::Connection* inside);
   Task<Result<>> do_login_part();
   Task<Result<>> prove();
-  Task<Result<>> set_journaled_password();
+  Task<Result<>> prove_reader();
+  Task<Result<>> set_journaled_password(std::string login);
   Task<Result<>> record();
   Task<Result<>> publish();
+  Task<Result<>> journal_intent(store::LoginSlot slot, std::optional<store::Credential>* to);
   Task<Result<>> do_endings();
   Task<Result<>> end_login(store::CredentialSummary ending, std::vector<Action> actions);
   Task<> finish(Result<>* outcome);
@@ -109,14 +126,17 @@ class DeploymentFlow {
   std::string session_settings() const;
   store::DeploymentRecord* deployment();
   void step(std::string_view name) const;
-  void note_history(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began);
+  Task<Result<>> write_ahead(std::vector<Action> actions);
+  void note_end(const std::vector<Action>& actions, const Result<>& outcome, SteadyTime began);
+  static Action login_proof(const std::string& login);
+  bool forbidden(const std::vector<Action>& actions);
   bool refused(DeploymentPlan plan);
 
   const FlowTools* tools_;
   DesiredDeployment desired_;
-  store::Cause cause_;
   SteadyTime deadline_;
   FlowOrder order_;
+  AuditTrail audit_;
 
   pg::DatabasePool* pool_ = nullptr;
   std::optional<store::LockedLease> control_;
@@ -127,10 +147,13 @@ class DeploymentFlow {
 
   ObservedServer observed_;
   std::optional<store::InventoryEntry> known_;
+  std::optional<store::InventoryEntry> source_;  ///< of a clone
+  std::optional<CloneDecision> clone_;
   std::optional<store::Credential> credential_;  ///< the one that is coming in, else the published one
+  std::optional<store::Credential> reader_;      ///< the reader's, while it is coming in
   bool looked_inside_ = false;
   bool first_time_ = false;
-  std::vector<store::HistoryEvent> history_;
+  std::vector<Action> foreseen_;  ///< the plan that the work began with
   std::vector<std::string> notes_;
   std::size_t actions_done_ = 0;
   std::optional<Error> refusal_;

@@ -34,25 +34,29 @@ Error unproven(const DesiredDeployment& desired, const std::string& login, Login
 /// Verified by a real login, as the application will do it. A login that was proven once is not tried again: a tenant
 /// who changed its password is reported by the plan, and nothing is reset.
 Task<Result<>> DeploymentFlow::prove() {
-  if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
+  if (credential_->state >= store::CredentialState::verified && !cloning()) co_return Result<>{};
   const auto login = credential_->login.login;
   auto password = store::open_password(*tools_->key, *credential_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
-  const auto settings = tenant_settings(pool().config().server, login, *password, desired_.names.base);
+  const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
+  const auto began = now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
-    auto mended = co_await set_journaled_password();
+    auto mended = co_await set_journaled_password(login);
     if (!mended) co_return mended;
     ++tools_->stats->login_checks;
     proof = co_await prove_login(settings, tools_->blocking, deadline_);
   }
+  note_end({login_proof(login)},
+           proof.verdict == LoginVerdict::works ? Result<>{} : Result<>(failure(Error(proof.error))), began);
   if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, login, std::move(proof)));
   if (proof.current_user != desired_.names.base || proof.current_schema != desired_.names.base) {
     co_return failure(ErrorKind::conflict,
                       fmt::format("{}: login {} acts as {} in schema \"{}\" instead of {}", desired_.title(), login,
                                   proof.current_user, proof.current_schema, desired_.names.base));
   }
+  if (credential_->state >= store::CredentialState::verified) co_return Result<>{};
   auto verified = co_await store::advance(control(), credential_->id, store::CredentialState::verified);
   if (!verified) co_return failure(std::move(verified.error()).while_doing(desired_.title()));
   credential_->state = store::CredentialState::verified;
@@ -60,10 +64,34 @@ Task<Result<>> DeploymentFlow::prove() {
   co_return Result<>{};
 }
 
+/// The same for the reader, who acts as itself.
+Task<Result<>> DeploymentFlow::prove_reader() {
+  if (!reader_ || reader_->state >= store::CredentialState::verified) co_return Result<>{};
+  const auto login = reader_->login.login;
+  auto password = store::open_password(*tools_->key, *reader_);
+  if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
+  const auto began = now();
+  ++tools_->stats->login_checks;
+  auto proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
+                                    tools_->blocking, deadline_);
+  if (proof.verdict == LoginVerdict::wrong_password) {
+    auto mended = co_await set_journaled_password(login);
+    if (!mended) co_return mended;
+    proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
+                                 tools_->blocking, deadline_);
+  }
+  if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, login, std::move(proof)));
+  note_end({login_proof(login)}, Result<>{}, began);
+  auto verified = co_await store::advance(control(), reader_->id, store::CredentialState::verified);
+  if (!verified) co_return failure(std::move(verified.error()).while_doing(desired_.title()));
+  reader_->state = store::CredentialState::verified;
+  step("reader verified");
+  co_return Result<>{};
+}
+
 /// The server says that the password is wrong. Believed only if the role may log in and is not expired; then the
 /// journaled verifier is set again, the same bytes. There is no way from here to a new password.
-Task<Result<>> DeploymentFlow::set_journaled_password() {
-  const auto login = credential_->login.login;
+Task<Result<>> DeploymentFlow::set_journaled_password(std::string login) {
   auto observed = co_await observe_server(server(), {login});
   if (!observed) co_return failure(std::move(observed.error()).while_doing(desired_.title()));
   const auto* role = observed->role(login);
@@ -86,22 +114,28 @@ Task<Result<>> DeploymentFlow::set_journaled_password() {
 /// Published and done in one transaction: the control database is where the credentials are read from.
 Task<Result<>> DeploymentFlow::record() {
   const auto inputs = desired_.inputs_hash();
+  const bool finish_reader = reader_ && reader_->state < store::CredentialState::done;
   const bool finish_credential = credential_->state < store::CredentialState::done;
   const auto& known = *deployment();
   const bool recorded =
       known.state == store::DeploymentState::ready && known.inputs_hash == inputs && known.last_error.empty();
-  if (!finish_credential && recorded && !looked_inside_) co_return Result<>{};
+  if (!finish_credential && !finish_reader && recorded && !looked_inside_ && !cloning()) co_return Result<>{};
   auto transaction = co_await pg::Transaction::begin(*control());
   if (!transaction) co_return failure(std::move(transaction.error()).while_doing(desired_.title()));
   Result<> done;
   if (finish_credential) done = co_await publish();
+  if (done && finish_reader) done = co_await store::advance(control(), reader_->id, store::CredentialState::done);
   if (done) {
-    done = co_await store::change_deployment(control(), {.id = known.id,
-                                                         .state = store::DeploymentState::ready,
-                                                         .inputs_hash = inputs,
-                                                         .last_error = "",
-                                                         .looked_deep = looked_inside_});
+    store::DeploymentChange change{.id = known.id, .state = store::DeploymentState::ready, .inputs_hash = inputs};
+    change.last_error = "";
+    change.looked_deep = looked_inside_;
+    if (cloning()) {
+      change.database_name = clone_->make->database;
+      change.generation = clone_->make->generation;
+    }
+    done = co_await store::change_deployment(control(), std::move(change));
   }
+  if (done && cloning()) done = co_await store::advance_clone(control(), clone_->make->id, store::CloneState::done);
   if (!done) {
     co_await rollback_batch(control());
     co_return failure(std::move(done.error()).while_doing(desired_.title()));
@@ -143,12 +177,8 @@ Task<> DeploymentFlow::write_down(Result<>* outcome) {
     if (!noted)
       tools_->log.warn(desired_.title(), "its failure could not be recorded", {{"cause", noted.error().to_string()}});
   }
-  if (!history_.empty()) {
-    auto appended = co_await store::append_history(control(), std::move(history_));
-    if (!appended)
-      tools_->log.warn(desired_.title(), "its history could not be recorded",
-                       {{"cause", appended.error().to_string()}});
-  }
+  if (auto closed = co_await audit_.close(control()); !closed)
+    tools_->log.warn(desired_.title(), "its history could not be finished", {{"cause", closed.error().to_string()}});
   tools_->stats->statements += control()->statements_run() - control_began_;
   if (further_) tools_->stats->statements += (*further_)->statements_run() - further_began_;
   auto released = co_await control_->release(now() + tail_time);

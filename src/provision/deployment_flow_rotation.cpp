@@ -107,9 +107,11 @@ Task<Result<>> DeploymentFlow::end_login(store::CredentialSummary ending, std::v
   if (!done) co_return done;
   std::erase_if(actions, [](const Action& action) { return action.kind != ActionKind::end_sessions; });
   if (!actions.empty()) {
+    auto written = co_await write_ahead(actions);
+    if (!written) co_return written;
     const auto began = SystemClock().steady();
     done = co_await end_sessions(server(), observed_.facts, {ending.login}, deadline_);
-    note_history(actions, done, began);
+    note_end(actions, done, began);
     if (!done) co_return done;
     ++actions_done_;
     step("sessions ended");

@@ -71,15 +71,43 @@ void take_extensions(DesiredDeployment& wanted, const Project& declared, const D
 void take_schemas(DesiredDeployment& wanted, const Project& declared) {
   wanted.schemas.push_back(wanted.names.base);
   for (const auto& extra : declared.database.schemas) {
-    // A schema on its way out is neither made nor looked for; what is there stays until it is removed on purpose.
-    if (extra.marked_for_deletion) continue;
     auto name = project::extra_schema_name(wanted.names.base, extra.postfix.value);
     if (!name) {
       refuse(wanted, std::move(name.error()).while_doing(wanted.title() + ": extra schema").at(extra.postfix.place));
       continue;
     }
-    if (std::ranges::find(wanted.schemas, *name) == wanted.schemas.end()) wanted.schemas.push_back(*std::move(name));
+    // A schema on its way out is not made, and goes only when nothing is in it.
+    auto& list = extra.marked_for_deletion ? wanted.leaving : wanted.schemas;
+    if (std::ranges::find(list, *name) == list.end()) list.push_back(*std::move(name));
   }
+}
+
+void take_clone(DesiredDeployment& wanted, const Deployment& deployment) {
+  using project::CloneFrom;
+  const auto& from = *deployment.clone_from;
+  const auto place = from.reference.place.known() ? from.reference.place : wanted.place;
+  if (from.type != CloneFrom::Type::deployment) {
+    const std::string_view what = from.type == CloneFrom::Type::backup ? "backup" : "remote source";
+    refuse(wanted,
+           Error(ErrorKind::unsupported, fmt::format("{}: clone-from a {} (\"{}\") is not supported", wanted.title(),
+                                                     what, from.reference.value))
+               .at(place)
+               .with_remedy("clone from a deployment of the project, or remove clone-from for an empty database")
+               .handled_by(Handling::needs_person));
+    return;
+  }
+  wanted.clone = DesiredClone{.source = from.reference.value,
+                              .mode = from.mode,
+                              .force = deployment.force_clone,
+                              .by_template = deployment.clone_by_template,
+                              .place = place};
+}
+
+/// As pg_encoding_to_char writes it: people write utf-8 for UTF8.
+std::string encoding_name(std::string_view declared) {
+  std::string name;
+  for (const char c : declared) name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name == "UTF-8" ? "UTF8" : name;
 }
 
 DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deployment, const DesiredRules& rules) {
@@ -87,13 +115,17 @@ DesiredDeployment desired_of(const SourcedProject& from, const Deployment& deplo
   DesiredDeployment wanted{.project = declared.name.value,
                            .deployment = deployment.name.value,
                            .names = project::database_names(declared.name.value, deployment.name.value)};
+  wanted.database = wanted.names.base;
   wanted.source = from.source;
   wanted.place = deployment.name.place.known() ? deployment.name.place : deployment.place;
   if (!wanted.place.known()) wanted.place.file = from.source.file;
   if (declared.database.pool) wanted.pool = declared.database.pool->value;
   wanted.connection_limit = declared.database.connection_limit.value_or(unlimited_connections);
+  if (declared.database.encoding) wanted.encoding = encoding_name(declared.database.encoding->value);
+  if (declared.database.locale) wanted.locale = declared.database.locale->value;
+  wanted.read_only_login = declared.database.read_only_login;
   if (declared.database.deletion) wanted.deletion = declared.database.deletion->value;
-  wanted.cloned = deployment.clone_from.has_value();
+  if (deployment.clone_from) take_clone(wanted, deployment);
   auto name = project::namespace_name(
       rules.namespace_prefix, deployment.namespace_.value.empty() ? declared.name.value : deployment.namespace_.value);
   if (name) {
@@ -163,12 +195,52 @@ void refuse_collisions(std::vector<DesiredDeployment>& all) {
   }
 }
 
+/// A source must be ours, and no deployment its own ancestor.
+void refuse_hopeless_clones(std::vector<DesiredDeployment>& all) {
+  for (auto& one : all) {
+    if (!one.clone) continue;
+    const bool there = std::ranges::any_of(all, [&](const DesiredDeployment& other) {
+      return other.project == one.project && other.deployment == one.clone->source;
+    });
+    if (!there) {
+      refuse(one, Error(ErrorKind::unsupported, fmt::format("{}: clone-from: {}/{} has no database in this cluster",
+                                                            one.title(), one.project, one.clone->source))
+                      .at(one.clone->place)
+                      .with_remedy("clone from a deployment of the same cluster that uses a database"));
+    } else if (!clone_rank(all, one)) {
+      refuse(one, Error(ErrorKind::invalid, fmt::format("{}: clone-from leads back to itself", one.title()))
+                      .at(one.clone->place)
+                      .with_remedy("let one of them have no clone-from"));
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view FollowedRepositories::of(std::string_view file) const {
   auto found = urls.find(file.substr(0, file.find(':') + 1));
   if (found == urls.end()) found = urls.find("");  // a path may have a colon of its own
   return found == urls.end() ? std::string_view() : found->second;
+}
+
+std::optional<std::size_t> clone_rank(const std::vector<DesiredDeployment>& all, const DesiredDeployment& one) {
+  std::size_t rank = 0;
+  const DesiredDeployment* at = &one;
+  while (at->clone) {
+    if (++rank > all.size()) return std::nullopt;
+    const auto source = std::ranges::find_if(all, [&](const DesiredDeployment& other) {
+      return other.project == at->project && other.deployment == at->clone->source;
+    });
+    if (source == all.end()) return rank;
+    at = &*source;
+  }
+  return rank;
+}
+
+std::vector<std::string> DesiredDeployment::watched_schemas() const {
+  auto watched = schemas;
+  watched.insert(watched.end(), leaving.begin(), leaving.end());
+  return watched;
 }
 
 std::string DesiredDeployment::inputs_hash() const {
@@ -181,6 +253,10 @@ std::string DesiredDeployment::inputs_hash() const {
   add(std::to_string(schemas.size()));
   for (const auto& schema : schemas) add(schema);
   for (const auto& extension : extensions) add(extension);
+  // What is new here is in the form only where it is asked for: what is provisioned already keeps its hash.
+  if (!leaving.empty()) add("leaving");
+  for (const auto& schema : leaving) add(schema);
+  if (read_only_login) add("read-only login");
   return sha256_hex(form);
 }
 
@@ -198,6 +274,7 @@ std::vector<DesiredDeployment> desired_state(const std::vector<SourcedProject>& 
   });
   refuse_double_projects(all);
   refuse_collisions(all);
+  refuse_hopeless_clones(all);
   return all;
 }
 

@@ -59,24 +59,41 @@ struct DesiredRules {
 /// The value of a connection limit that limits nothing, as PostgreSQL writes it.
 inline constexpr std::int64_t unlimited_connections = -1;
 
+/// `clone-from`: its database begins as a copy of another deployment's. A plain value.
+struct DesiredClone {
+  std::string source;  ///< deployment of the same project
+  project::CloneFrom::Mode mode = project::CloneFrom::Mode::once;
+  bool force = false;
+  bool by_template = false;
+  Place place = {};
+};
+
 /// One deployment that wants a database. A plain value.
 struct DesiredDeployment {
   std::string project;
   std::string deployment;
   std::string namespace_;        ///< with the cluster's prefix
   std::string pool = "main";     ///< the server its database lives on
-  project::DatabaseNames names;  ///< roles, database and default schema
+  project::DatabaseNames names;  ///< roles and default schema
+  /// The database in use: `names.base`, or a later generation of it ("shop_prod_v2"), which the inventory knows.
+  std::string database = {};
   std::int64_t connection_limit = unlimited_connections;
   std::vector<std::string> schemas = {};     ///< in the order of search_path; the default one first
+  std::vector<std::string> leaving = {};     ///< schemas that are marked for deletion: they go when they are empty
   std::vector<std::string> extensions = {};  ///< sorted, each once
+  std::string encoding = "UTF8";             ///< of a database that is made, as the server writes it
+  std::string locale = {};                   ///< LC_COLLATE and LC_CTYPE of it; empty: those of template0
+  bool read_only_login = false;              ///< the reader may log in, with a password of its own
   std::string deletion = {};                 ///< "keep" or "remove"; empty: as the operator decides
-  bool cloned = false;                       ///< `clone-from` is declared
+  std::optional<DesiredClone> clone = {};
   SourceRef source = {};
   Place place = {};
   std::optional<Error> refusal = {};  ///< why nothing may be done for it; it is shown and left alone
 
   /// "shop/prod".
   std::string title() const { return project + "/" + deployment; }
+  /// What is looked at inside the database: declared schemas, and those on their way out.
+  std::vector<std::string> watched_schemas() const;
   /// SHA-256, in hex, of everything a change of which asks for a look inside the database. Where the declaration stands
   /// is no part of it.
   std::string inputs_hash() const;
@@ -89,5 +106,9 @@ struct DesiredDeployment {
 /// of which one is derived from the other (both sides, each naming the place of the other), names that PostgreSQL or we
 /// keep for ourselves, a pool the project may not use, and extensions that are not allowed.
 std::vector<DesiredDeployment> desired_state(const std::vector<SourcedProject>& projects, const DesiredRules& rules);
+
+/// How far a deployment is from one that is no clone: 0 for those, 1 for a clone of one … In a pass each waits for the
+/// rank before it. Empty when it is its own ancestor.
+std::optional<std::size_t> clone_rank(const std::vector<DesiredDeployment>& all, const DesiredDeployment& one);
 
 }  // namespace opi::provision

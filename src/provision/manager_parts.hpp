@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "provision/database_manager.hpp"
 #include "provision/removal_flow.hpp"
+#include "store/clones.hpp"
 
 namespace opi::provision {
 
@@ -20,6 +22,8 @@ struct DatabaseManager::Estate {
   bool whole = false;  ///< `desired` is all that is declared: what is not in it is not declared
   store::Inventory inventory;
   std::map<std::string, Result<ObservedServer>, std::less<>> servers;  ///< by pool
+  std::vector<store::CloneRecord> clones = {};                         ///< ordered by deployment
+  std::unordered_map<std::string, CloneDecision> decisions = {};       ///< by title; only those that are about a clone
 
   bool declares(const store::DeploymentKey& key) const;
   /// Deployments of the inventory on `pool` that nobody declares; none when `desired` is a selection.

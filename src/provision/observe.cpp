@@ -30,7 +30,7 @@ SELECT 'r' AS kind, r.rolname::text AS name,
 FROM roles r LEFT JOIN pg_catalog.pg_shdescription c
   ON c.objoid = r.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
 UNION ALL
-SELECT 'd', d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.pg_encoding_to_char(d.encoding)::text,
+SELECT 'd', d.datname::text, pg_catalog.pg_get_userbyid(d.datdba)::text, pg_catalog.concat(pg_catalog.pg_encoding_to_char(d.encoding), ' ', d.datcollate),
        d.datconnlimit::text, d.datallowconn::text,
        pg_catalog.array_to_string(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)), E'\n')
 FROM pg_catalog.pg_database d JOIN wanted w ON w.name = d.datname
@@ -50,15 +50,40 @@ constexpr std::string_view inside_query = R"sql(
 SELECT 'n' AS kind, n.nspname::text AS name, pg_catalog.pg_get_userbyid(n.nspowner)::text AS a,
        pg_catalog.array_to_string(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)), E'\n') AS b,
        (pg_catalog.pg_has_role($1::text::name, n.nspowner, 'USAGE')
-         OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))::text AS c
+         OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = session_user))::text AS c,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d WHERE d.refobjid = n.oid
+          AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)::text AS d
 FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[]) OR n.nspname = 'public'
 UNION ALL
 SELECT 'f', d.defaclobjtype::text, pg_catalog.pg_get_userbyid(d.defaclrole)::text,
-       pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL
+       pg_catalog.array_to_string(d.defaclacl, E'\n'), NULL, NULL
 FROM pg_catalog.pg_default_acl d JOIN pg_catalog.pg_roles r ON r.oid = d.defaclrole
 WHERE d.defaclnamespace = 0 AND r.rolname::text = $1::text
 UNION ALL
-SELECT 'e', x.extname::text, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
+SELECT 'e', x.extname::text, NULL, NULL, NULL, NULL FROM pg_catalog.pg_extension x)sql";
+
+/// Sequences of columns, row types and members of extensions follow what they belong to.
+constexpr std::string_view foreign_objects_query = R"sql(
+WITH ours AS (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname::text = ANY ($2::text[])),
+objects AS (
+  SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, c.oid, c.relowner AS owner,
+         CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
+           WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS type
+  FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+  UNION ALL
+  SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, p.proowner,
+         CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END
+  FROM pg_catalog.pg_proc p JOIN ours ON ours.oid = p.pronamespace
+  UNION ALL
+  SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.typowner, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END
+  FROM pg_catalog.pg_type t JOIN ours ON ours.oid = t.typnamespace
+  WHERE t.typtype IN ('d', 'e', 'r') OR (t.typtype = 'c' AND EXISTS (
+    SELECT 1 FROM pg_catalog.pg_class k WHERE k.oid = t.typrelid AND k.relkind = 'c')))
+SELECT o.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)::text
+FROM objects o CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i
+WHERE pg_catalog.pg_get_userbyid(o.owner)::text <> $1::text AND NOT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('a', 'i', 'e'))
+ORDER BY o.type, i.identity)sql";
 
 enum Column { kind, name, a, b, c, d, e };
 
@@ -82,9 +107,10 @@ ObservedRole role_of(const pg::Row& row, bool verifier_known) {
 }
 
 Result<ObservedDatabase> database_of(const pg::Row& row) {
-  ObservedDatabase database{.name = std::string(row.text(Column::name)),
-                            .owner = std::string(row.text(Column::a)),
-                            .encoding = std::string(row.text(Column::b))};
+  ObservedDatabase database{.name = std::string(row.text(Column::name)), .owner = std::string(row.text(Column::a))};
+  const auto encoding = row.text(Column::b);  // "UTF8 C.UTF-8"
+  database.encoding = encoding.substr(0, encoding.find(' '));
+  database.locale = encoding.substr(encoding.find(' ') + 1);
   database.connection_limit = row.get<std::int64_t>(Column::c);
   database.allow_connections = row.text(Column::d) == "true";
   auto acl = parse_acl(row.text(Column::e));
@@ -184,6 +210,7 @@ Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::str
       inside.schemas.push_back({.name = std::string(row.text(Column::name)),
                                 .owner = std::string(row.text(Column::a)),
                                 .acl = *std::move(acl),
+                                .objects = row.get<std::int64_t>(Column::d),
                                 .manageable = row.text(Column::c) == "true"});
     } else {
       inside.defaults.push_back({.owner = std::string(row.text(Column::a)),
@@ -193,6 +220,20 @@ Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::str
     }
   }
   co_return inside;
+}
+
+Task<Result<std::vector<ForeignObject>>> observe_foreign_objects(pg::Connection* connection, std::string owner,
+                                                                 std::vector<std::string> schemas) {
+  pg::Params params;
+  params.emplace_back(std::move(owner));
+  params.emplace_back(schemas);
+  auto rows = co_await connection->query(std::string(foreign_objects_query), std::move(params));
+  if (!rows) co_return failure(std::move(rows.error()).while_doing("look for what others own"));
+  std::vector<ForeignObject> objects;
+  for (const auto& row : *rows)
+    objects.push_back(
+        {.type = std::string(row.text(0)), .identity = std::string(row.text(1)), .owner = std::string(row.text(2))});
+  co_return objects;
 }
 
 Task<Result<Acl>> observe_database_acl(pg::Connection* connection, std::string name) {

@@ -24,6 +24,11 @@ Task<Result<ObservedServer>> observe_server(pg::Connection* connection, std::vec
 Task<Result<ObservedInside>> observe_inside(pg::Connection* connection, std::string owner,
                                             std::vector<std::string> schemas);
 
+/// Tables, views, sequences, functions and types of `schemas` that do not belong to `owner`; members of extensions and
+/// what follows another object's owner are left out. One statement; reads only. Errors: as observe_server.
+Task<Result<std::vector<ForeignObject>>> observe_foreign_objects(pg::Connection* connection, std::string owner,
+                                                                 std::vector<std::string> schemas);
+
 /// Privileges on the database `name` as they are now. Errors: not_found, and those of Connection.
 Task<Result<Acl>> observe_database_acl(pg::Connection* connection, std::string name);
 

@@ -56,6 +56,7 @@ struct ObservedDatabase {
   std::string name;
   std::string owner;
   std::string encoding;
+  std::string locale = {};  ///< LC_COLLATE
   bool allow_connections = true;
   std::int64_t connection_limit = -1;
   Acl acl;  ///< with the server's default where the catalog has none
@@ -85,7 +86,8 @@ struct ObservedSchema {
   std::string name;
   std::string owner;
   Acl acl;
-  bool manageable = true;  ///< our admin is superuser, or the database's owner has the rights of the schema's
+  std::int64_t objects = 0;  ///< what depends on it: tables, functions, types …
+  bool manageable = true;    ///< our admin is superuser, or the database's owner has the rights of the schema's
 };
 
 /// One entry of pg_default_acl.
@@ -96,11 +98,19 @@ struct ObservedDefaultAcl {
   Acl acl;
 };
 
+/// Something in our schemas that belongs to another role.
+struct ForeignObject {
+  std::string type;      ///< as ALTER takes it: "TABLE"
+  std::string identity;  ///< as ALTER takes it, quoted by the server
+  std::string owner;
+};
+
 /// The inside of one database.
 struct ObservedInside {
   std::vector<ObservedSchema> schemas;
   std::vector<ObservedDefaultAcl> defaults;
   std::vector<std::string> extensions;
+  std::vector<ForeignObject> foreign_objects = {};  ///< only of adopted deployments
 
   const ObservedSchema* schema(std::string_view name) const {
     for (const auto& one : schemas) {

@@ -5,14 +5,47 @@
 #include <algorithm>
 #include <utility>
 
+#include "provision/adopt.hpp"
 #include "provision/plan_parts.hpp"
 #include "provision/rotation.hpp"
 #include "provision/stamp.hpp"
 
 namespace opi::provision {
-namespace {
 
-using Known = store::InventoryEntry;
+bool finished_before(const store::InventoryEntry* known) noexcept {
+  return known != nullptr && known->deployment.ready_at.has_value();
+}
+
+bool adopted(const PlanInput& input) noexcept {
+  return input.known != nullptr && input.known->deployment.adoption != store::Adoption::none;
+}
+
+void settle_adopted(const PlanInput& input, DeploymentPlan& plan) {
+  if (!adopted(input)) return;
+  for (auto& action : plan.actions) {
+    if (!finished_before(input.known) && action.sign == Sign::drift) action.sign = Sign::change;
+  }
+  if (input.known->deployment.adoption == store::Adoption::additive) keep_additive(plan, input.desired.names);
+}
+
+bool inputs_changed(const PlanInput& input) {
+  return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
+}
+
+bool copies(const PlanInput& input) noexcept {
+  return input.clone != nullptr && input.clone->make.has_value();
+}
+
+Sign missing(const PlanInput& input) noexcept {
+  return finished_before(input.known) && !copies(input) ? Sign::drift : Sign::create;
+}
+
+Sign different(const PlanInput& input) {
+  if (!finished_before(input.known) || copies(input)) return Sign::create;
+  return inputs_changed(input) ? Sign::change : Sign::drift;
+}
+
+namespace {
 
 Error not_ours(const PlanInput& input, std::string_view what, const std::string& name, std::string why) {
   return Error(ErrorKind::conflict,
@@ -26,9 +59,12 @@ std::optional<Error> foreign_role(const PlanInput& input, const ObservedRole& ro
   const auto stamp = parse_stamp(role.comment);
   if (stamp && input.known != nullptr && stamp->id == input.known->deployment.stamp) return std::nullopt;
   if (!stamp && finished_before(input.known)) return std::nullopt;
+  const auto& names = input.desired.names;
+  if (!stamp && adopted(input) && (role.name == names.base || role.name == names.read_only)) return std::nullopt;
   if (!stamp) {
     return not_ours(input, "role", role.name, "exists and is not ours")
-        .with_remedy("rename the deployment, or remove that role if nobody needs it");
+        .with_remedy(fmt::format("rename the deployment, or take it over: opi adopt {} {}", input.desired.project,
+                                 input.desired.deployment));
   }
   if (stamp->project == input.desired.project && stamp->deployment == input.desired.deployment) {
     return not_ours(input, "role", role.name, "is stamped for this deployment by another control database")
@@ -45,8 +81,8 @@ std::optional<Error> foreign_objects(const PlanInput& input) {
     if (role == nullptr) continue;
     if (auto foreign = foreign_role(input, *role)) return foreign;
   }
-  const auto* database = input.server.database(names.base);
-  if (database == nullptr || finished_before(input.known)) return std::nullopt;
+  const auto* database = input.server.database(input.desired.database);
+  if (database == nullptr || finished_before(input.known) || adopted(input)) return std::nullopt;
   // The owner role is ours by now, if it exists at all; a database that belongs to it was made by us.
   if (input.server.role(names.base) != nullptr && database->owner == names.base) return std::nullopt;
   return not_ours(input, "database", database->name,
@@ -72,13 +108,14 @@ std::optional<Error> refusal_of(const PlanInput& input) {
   if (input.desired.refusal) return input.desired.refusal;
   if (auto elsewhere = moved(input)) return elsewhere;
   if (auto foreign = foreign_objects(input)) return foreign;
-  if (input.desired.cloned && input.server.database(input.desired.names.base) == nullptr) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("{}: not supported yet: clone-from; its database is not created empty instead",
-                             input.desired.title()))
-        .at(input.desired.place)
-        .with_remedy("remove clone-from to get an empty database")
-        .handled_by(Handling::needs_person);
+  if (input.clone == nullptr) return std::nullopt;
+  if (input.clone->refusal) return input.clone->refusal;
+  // A copy goes into a database that was made for it, never into one that is there.
+  const auto& make = input.clone->make;
+  if (make && make->state == store::CloneState::begun && input.server.database(make->database) != nullptr &&
+      !input.clone->discard) {
+    return not_ours(input, "database", make->database, "is there already, and a copy is never put into what is there")
+        .with_remedy("remove that database if nobody needs it");
   }
   return std::nullopt;
 }
@@ -105,10 +142,11 @@ DeploymentPlan headed(const PlanInput& input) {
   DeploymentPlan plan{.project = desired.project,
                       .deployment = desired.deployment,
                       .namespace_ = desired.namespace_,
-                      .database = desired.names.base,
+                      .database = desired.database,
                       .pool = desired.pool,
                       .server_version = input.server.facts.version_text};
   plan.first_time = !finished_before(input.known);
+  plan.inputs = desired.inputs_hash();
   return plan;
 }
 
@@ -150,14 +188,14 @@ void Planner::stamp(const ObservedRole& role) {
 void Planner::roles() {
   const auto& names = input_.desired.names;
   if (const auto* owner = input_.server.role(names.base)) {
-    restrict(*owner, false);
+    restrict(*owner, owner_still_logs_in(input_.known));
     stamp(*owner);
     admin_membership();
   } else {
     add(ActionKind::create_owner, missing(input_), "role", names.base, "owner, NOLOGIN", names.base);
   }
   if (const auto* reader = input_.server.role(names.read_only)) {
-    restrict(*reader, false);
+    restrict(*reader, reader_logs_in(input_));
     stamp(*reader);
   } else {
     add(ActionKind::create_read_only, missing(input_), "role", names.read_only, "read only, NOLOGIN", names.read_only);
@@ -179,11 +217,12 @@ void Planner::admin_membership() {
 
 void Planner::new_database() {
   const auto& desired = input_.desired;
-  const auto& name = desired.names.base;
-  std::string detail = fmt::format("owner {}, template0, UTF8", name);
+  const auto& name = desired.database;
+  std::string detail = fmt::format("owner {}, template0, {}", desired.names.base, desired.encoding);
+  if (!desired.locale.empty()) detail += ", locale " + desired.locale;
   if (desired.connection_limit != unlimited_connections)
     detail += fmt::format(", connection limit {}", desired.connection_limit);
-  if (finished_before(input_.known)) detail = "is gone; made again, empty";
+  if (finished_before(input_.known) && !copies(input_)) detail = "is gone; made again, empty";
   add(ActionKind::create_database, missing(input_), "database", name, std::move(detail), name,
       std::to_string(desired.connection_limit));
   add(ActionKind::revoke_from_public, Sign::create, "revoke", "database " + name, "CONNECT, TEMPORARY from PUBLIC",
@@ -216,8 +255,10 @@ void Planner::privileges(const ObservedDatabase& database) {
 
 void Planner::database() {
   const auto& desired = input_.desired;
-  const auto* database = input_.server.database(desired.names.base);
-  if (database == nullptr) return new_database();
+  const auto* database = input_.server.database(desired.database);
+  // What is there under this name is a copy that was interrupted, and goes first.
+  const bool stale = input_.clone != nullptr && input_.clone->discard && copies(input_);
+  if (database == nullptr || stale) return new_database();
   if (database->owner != desired.names.base) {
     add(ActionKind::set_database_owner, Sign::drift, "database", database->name,
         fmt::format("belongs to {} instead of {}", database->owner, desired.names.base), database->name);
@@ -242,33 +283,36 @@ void Planner::database() {
           database->name);
     }
   }
-  if (database->encoding != "UTF8") {
-    plan_.notes.push_back(fmt::format("database {} has encoding {}, not UTF8; an encoding cannot be changed",
-                                      database->name, database->encoding));
+  if (database->encoding != desired.encoding) {
+    plan_.notes.push_back(fmt::format("database {} has encoding {}, not {}; an encoding cannot be changed",
+                                      database->name, database->encoding, desired.encoding));
+  }
+  if (!desired.locale.empty() && database->locale != desired.locale) {
+    plan_.notes.push_back(fmt::format("database {} has locale {}, not {}; a locale cannot be changed", database->name,
+                                      database->locale, desired.locale));
   }
 }
 
-bool finished_before(const Known* known) noexcept {
-  return known != nullptr && known->deployment.ready_at.has_value();
-}
-
-bool inputs_changed(const PlanInput& input) {
-  return input.known == nullptr || input.known->deployment.inputs_hash != input.desired.inputs_hash();
-}
-
-Sign missing(const PlanInput& input) noexcept {
-  return finished_before(input.known) ? Sign::drift : Sign::create;
-}
-Sign different(const PlanInput& input) {
-  if (!finished_before(input.known)) return Sign::create;
-  return inputs_changed(input) ? Sign::change : Sign::drift;
+void Planner::copy() {
+  const auto& clone = *input_.clone;
+  if (clone.discard) {
+    add(ActionKind::discard_copy, Sign::change, "discard", "database " + clone.discard->database,
+        "a copy that was interrupted", clone.discard->database);
+  }
+  if (!clone.make) return;
+  const auto& make = *clone.make;
+  auto detail = fmt::format("from {}/{} ({}), pg_dump | pg_restore", input_.desired.project, make.source, make.from);
+  if (clone.over) detail += fmt::format("; {} is kept", make.replaces);
+  add(clone.over ? ActionKind::copy_over : ActionKind::copy_database, clone.over ? Sign::change : Sign::create, "copy",
+      "database " + make.database, std::move(detail), make.database, make.from);
 }
 
 void sort_actions(DeploymentPlan& plan) {
   std::vector<Action> sorted;
   sorted.reserve(plan.actions.size());
-  for (const auto stage : {Stage::roles, Stage::create_database, Stage::database, Stage::inside, Stage::logins,
-                           Stage::verify, Stage::rotation, Stage::disable, Stage::sessions}) {
+  for (const auto stage :
+       {Stage::roles, Stage::discard, Stage::create_database, Stage::database, Stage::copy, Stage::inside,
+        Stage::logins, Stage::verify, Stage::rotation, Stage::disable, Stage::sessions}) {
     for (auto& action : plan.actions) {
       if (stage_of(action.kind) == stage) sorted.push_back(std::move(action));
     }
@@ -278,8 +322,10 @@ void sort_actions(DeploymentPlan& plan) {
 
 Stage stage_of(ActionKind kind) noexcept {
   if (kind <= ActionKind::grant_to_admin) return Stage::roles;
+  if (kind == ActionKind::discard_copy) return Stage::discard;
   if (kind == ActionKind::create_database) return Stage::create_database;
   if (kind <= ActionKind::open_database) return Stage::database;
+  if (kind <= ActionKind::copy_over) return Stage::copy;
   if (kind <= ActionKind::create_extension) return Stage::inside;
   if (kind <= ActionKind::set_password) return Stage::logins;
   if (kind == ActionKind::verify_login) return Stage::verify;
@@ -290,7 +336,7 @@ Stage stage_of(ActionKind kind) noexcept {
 
 bool needs_inside_look(const DesiredDeployment& desired, const ObservedServer& server,
                        const store::InventoryEntry* known) {
-  const auto* database = server.database(desired.names.base);
+  const auto* database = server.database(desired.database);
   if (database == nullptr || !database->allow_connections) return false;
   return !finished_before(known) || known->deployment.inputs_hash != desired.inputs_hash();
 }
@@ -299,6 +345,10 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   auto plan = headed(input);
   plan.refusal = refusal_of(input);
   if (plan.refusal) return plan;
+  if (input.clone != nullptr && input.clone->waiting) {
+    plan.waiting = input.clone->waiting;
+    return plan;
+  }
   // Without the journaled password nobody could be told what the login's password is, and a new one would lock out
   // whoever uses it.
   const bool journaled = input.known != nullptr && current_login(*input.known) != nullptr;
@@ -311,7 +361,12 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
   Planner planner(input, plan);
   planner.roles();
   planner.database();
+  if (input.clone != nullptr) {
+    planner.copy();
+    plan.notes.insert(plan.notes.end(), input.clone->notes.begin(), input.clone->notes.end());
+  }
   note_foreign_members(input, planner);
+  settle_adopted(input, plan);
   settle_drift(input, plan);
   sort_actions(plan);
   return plan;
@@ -319,9 +374,9 @@ DeploymentPlan plan_server_part(const PlanInput& input) {
 
 DeploymentPlan plan_deployment(const PlanInput& input) {
   auto plan = plan_server_part(input);
-  if (plan.refusal) return plan;
-  const auto* database = input.server.database(input.desired.names.base);
-  if (database == nullptr || (!database->allow_connections && plan.first_time)) {
+  if (plan.refusal || plan.waiting) return plan;
+  const auto* database = input.server.database(input.desired.database);
+  if (database == nullptr || copies(input) || (!database->allow_connections && plan.first_time)) {
     plan_inside_part(input, fresh_inside(input.server.facts), plan);
   } else if (input.inside != nullptr) {
     plan_inside_part(input, *input.inside, plan);
@@ -330,7 +385,7 @@ DeploymentPlan plan_deployment(const PlanInput& input) {
     plan.to_record = true;
   }
   plan_login_part(input, plan);
-  if (!finished_before(input.known) || inputs_changed(input) ||
+  if (!finished_before(input.known) || inputs_changed(input) || copies(input) ||
       input.known->deployment.state != store::DeploymentState::ready) {
     plan.to_record = true;
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "provision/clone.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/drift.hpp"
 #include "provision/observed_state.hpp"
@@ -26,6 +27,8 @@ enum class ActionKind {
   stamp_role,
   restrict_role,
   grant_to_admin,
+  // on the server: what is left of a copy that was interrupted
+  discard_copy,
   // on the server: the database, which nobody can enter before it is opened
   create_database,
   set_database_owner,
@@ -33,9 +36,14 @@ enum class ActionKind {
   grant_connect,
   set_connection_limit,
   open_database,
+  // into the database, as its tenant: all of another one
+  copy_database,
+  copy_over,  ///< the deployment has a database, which the copy takes the place of
   // inside the database
+  drop_schema,  ///< one that is marked for deletion and empty
   create_schema,
   set_schema_owner,
+  reown_object,  ///< a table, view, function … that somebody else owns; value: its type
   revoke_public_schema,
   grant_schema_usage,
   default_privileges,
@@ -62,11 +70,13 @@ enum class ActionKind {
 };
 std::string_view to_string(ActionKind kind) noexcept;
 
-/// In which batch an action is done; each batch of SQL but the second is one transaction.
+/// In which batch an action is done; each batch of SQL but those of databases is one transaction.
 enum class Stage {
   roles,
+  discard,
   create_database,
   database,
+  copy,
   inside,
   logins,
   verify,    ///< no SQL of an admin: a login
@@ -95,6 +105,8 @@ struct Action {
   std::string subject;     ///< the role, schema or extension that the statement is about
   std::string value = {};  ///< what it becomes, where that is not implied
 
+  /// Kind, subject and value: the same for two actions of one deployment that do the same.
+  std::string effect() const;
   friend bool operator==(const Action&, const Action&) = default;
 };
 
@@ -105,14 +117,16 @@ struct DeploymentPlan {
   std::string namespace_;
   std::string database;
   std::string pool;
-  std::string server_version;           ///< "15.20"
-  std::vector<Action> actions = {};     ///< in the order in which they are done
-  std::vector<Drift> drifts = {};       ///< differences that somebody made; those that are fixed have their action
-  std::vector<std::string> notes = {};  ///< what was seen and is left alone
-  std::optional<Error> refusal = {};    ///< then there are no actions
-  std::optional<Error> waiting = {};    ///< its server could not be asked; then there are no actions
-  bool first_time = false;              ///< never finished before
-  bool to_record = false;               ///< nothing may be left to do, but the inventory does not say so yet
+  std::string server_version;              ///< "15.20"
+  std::vector<Action> actions = {};        ///< in the order in which they are done
+  std::vector<Drift> drifts = {};          ///< differences that somebody made; those that are fixed have their action
+  std::vector<std::string> notes = {};     ///< what was seen and is left alone
+  std::vector<std::string> approval = {};  ///< kinds of action in it that somebody must approve: "change-owner"
+  std::string inputs = {};                 ///< DesiredDeployment::inputs_hash
+  std::optional<Error> refusal = {};       ///< then there are no actions
+  std::optional<Error> waiting = {};       ///< its server could not be asked; then there are no actions
+  bool first_time = false;                 ///< never finished before
+  bool to_record = false;                  ///< nothing may be left to do, but the inventory does not say so yet
 
   std::string title() const { return project + "/" + deployment; }
 };
@@ -150,7 +164,9 @@ struct PlanInput {
   const store::InventoryEntry* known = nullptr;  ///< null: never heard of
   const ObservedInside* inside = nullptr;        ///< null: not looked at
   std::optional<std::int64_t> server_id =
-      {};                                   ///< of the server that the wanted pool leads to; empty: never used before
+      {};  ///< of the server that the wanted pool leads to; empty: never used before
+  /// What is to be done about a clone; null: nothing. `desired.database` is the copy's when there is one to make.
+  const CloneDecision* clone = nullptr;
   bool rotate = false;                      ///< its password is due to be replaced
   const DriftPolicies* policies = nullptr;  ///< null: the usual ones
 };

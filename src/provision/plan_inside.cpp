@@ -13,12 +13,14 @@ namespace {
 class InsidePlanner {
  public:
   InsidePlanner(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan)
-      : input_(input), inside_(inside), plan_(plan), database_(input.desired.names.base) {}
+      : input_(input), inside_(inside), plan_(plan), database_(input.desired.database) {}
 
   void schema(const std::string& name);
+  void leaving_schema(const std::string& name);
   void public_schema();
   void defaults();
   void extension(const std::string& name);
+  void foreign_objects();
 
  private:
   void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject) {
@@ -48,8 +50,27 @@ void InsidePlanner::schema(const std::string& name) {
     add(ActionKind::set_schema_owner, Sign::drift, "schema", name,
         fmt::format("belongs to {} instead of {}", found->owner, names.base), name);
   }
+  // Only its owner can grant on it, which it does not become while we only add.
+  const bool not_yet = found != nullptr && found->owner != names.base && input_.known != nullptr &&
+                       input_.known->deployment.adoption == store::Adoption::additive;
+  if (not_yet) return;
   if (found == nullptr || privileges_of(found->acl, names.read_only).find('U') == std::string::npos) {
     add(ActionKind::grant_schema_usage, missing(), "grant", "schema " + name, "USAGE to " + names.read_only, name);
+  }
+}
+
+/// Data is never dropped here: whoever marks a schema empties it, or lets it be.
+void InsidePlanner::leaving_schema(const std::string& name) {
+  const auto* found = inside_.schema(name);
+  if (found == nullptr) return;
+  if (found->owner != input_.desired.names.base) {
+    plan_.notes.push_back(
+        fmt::format("schema {} is marked for deletion and belongs to {}; left so", name, found->owner));
+  } else if (found->objects != 0) {
+    plan_.notes.push_back(fmt::format(
+        "schema {} is marked for deletion and goes when it is empty; {} objects are in it", name, found->objects));
+  } else {
+    add(ActionKind::drop_schema, Sign::remove, "schema", name, "marked for deletion, and empty", name);
   }
 }
 
@@ -90,17 +111,31 @@ void InsidePlanner::defaults() {
 
 void InsidePlanner::extension(const std::string& name) {
   if (std::ranges::find(inside_.extensions, name) != inside_.extensions.end()) return;
-  add(ActionKind::create_extension, missing(), "extension", name, fmt::format("in schema {}", database_), name);
+  add(ActionKind::create_extension, missing(), "extension", name,
+      fmt::format("in schema {}", input_.desired.names.base), name);
+}
+
+/// Only of what was there before us: a tenant's own objects are the tenant's business.
+void InsidePlanner::foreign_objects() {
+  for (const auto& object : inside_.foreign_objects) {
+    plan_.actions.push_back(
+        {ActionKind::reown_object, Sign::change, "owner", object.identity,
+         fmt::format("{} belongs to {} instead of {}", object.type, object.owner, input_.desired.names.base),
+         object.identity, object.type});
+  }
 }
 
 }  // namespace
 
 void plan_inside_part(const PlanInput& input, const ObservedInside& inside, DeploymentPlan& plan) {
   InsidePlanner planner(input, inside, plan);
+  for (const auto& name : input.desired.leaving) planner.leaving_schema(name);
   for (const auto& name : input.desired.schemas) planner.schema(name);
   planner.public_schema();
   planner.defaults();
   for (const auto& name : input.desired.extensions) planner.extension(name);
+  planner.foreign_objects();
+  settle_adopted(input, plan);
   settle_drift(input, plan);
 }
 

@@ -47,16 +47,19 @@ bool is_member(const ObservedRole& role, std::string_view group) {
 void plan_login_rules(const PlanInput& input, const ObservedRole& login, Planner& planner) {
   const auto& desired = input.desired;
   const auto& owner = desired.names.base;
-  if (!is_member(login, owner)) {
+  // An adopted deployment's owner, and the reader, act as themselves.
+  const bool as_itself = login.name == owner || login.name == desired.names.read_only;
+  if (!as_itself && !is_member(login, owner)) {
     planner.add(ActionKind::grant_owner, missing(input), "grant", owner, "to " + login.name, login.name);
   }
-  const auto* role = setting_of(login, owner, "role");
-  if (role == nullptr || *role != owner) {
-    planner.add(ActionKind::set_login_role, missing(input), "login", login.name,
-                fmt::format("acts as {} instead of {} in {}", role == nullptr ? "itself" : *role, owner, owner),
-                login.name);
+  const auto* role = setting_of(login, desired.database, "role");
+  if (!as_itself && (role == nullptr || *role != owner)) {
+    planner.add(
+        ActionKind::set_login_role, missing(input), "login", login.name,
+        fmt::format("acts as {} instead of {} in {}", role == nullptr ? "itself" : *role, owner, desired.database),
+        login.name);
   }
-  const auto* path = setting_of(login, owner, "search_path");
+  const auto* path = setting_of(login, desired.database, "search_path");
   if (path == nullptr || !same_search_path(*path, desired.schemas)) {
     planner.add(ActionKind::set_search_path, different(input), "login", login.name,
                 fmt::format("search_path {} → {}", path == nullptr ? "none" : *path, fmt::join(desired.schemas, ", ")),
@@ -99,8 +102,9 @@ void plan_ending(const PlanInput& input, const ObservedRole* role, const std::st
     return;
   }
   if (role->login) {
+    const bool reader = login == input.desired.names.read_only;
     planner.add(ActionKind::disable_login, Sign::change, "login", login,
-                "was replaced and its overlap is over: NOLOGIN", login);
+                reader ? "is not declared any more: NOLOGIN" : "was replaced and its overlap is over: NOLOGIN", login);
   }
   const auto sessions = input.server.sessions.find(login);
   const auto count = sessions == input.server.sessions.end() ? 0 : sessions->second;
@@ -125,8 +129,10 @@ void plan_login(const PlanInput& input, LoginSlot slot, Planner& planner) {
                 login, enters ? "LOGIN" : "NOLOGIN");
     return;
   }
-  planner.restrict(*role, fate != LoginFate::idle);
-  planner.stamp(*role);
+  if (login != input.desired.names.base && slot != LoginSlot::read_only) {  // those were looked at as roles
+    planner.restrict(*role, fate != LoginFate::idle);
+    planner.stamp(*role);
+  }
   if (fate != LoginFate::idle && fate != LoginFate::ending) plan_enabled(input, *role, fate, planner);
   plan_login_rules(input, *role, planner);
   if (credential == nullptr) return;
@@ -141,6 +147,21 @@ void plan_login(const PlanInput& input, LoginSlot slot, Planner& planner) {
                   "its password was changed by somebody; the published one is set again", login);
     }
   }
+}
+
+/// The reader is a role before it is a login: what is missing of it is made before.
+void plan_reader(const PlanInput& input, Planner& planner) {
+  const auto& reader = input.desired.names.read_only;
+  const bool known = credential_of(input.known, LoginSlot::read_only) != nullptr;
+  if (!input.desired.read_only_login && !known) return;
+  if (known && input.server.role(reader) != nullptr) return plan_login(input, LoginSlot::read_only, planner);
+  if (!input.desired.read_only_login) return planner.record();  // it is gone, and so is its login
+  const auto* role = input.server.role(reader);
+  const ObservedRole fresh{.name = reader};
+  const auto sign = finished_before(input.known) ? Sign::change : Sign::create;
+  planner.add(ActionKind::enable_login, sign, "login", reader, "may log in, and read", reader);
+  planner.add(ActionKind::set_password, sign, "login", reader, "its password is set as it was journaled", reader);
+  plan_login_rules(input, role == nullptr ? fresh : *role, planner);
 }
 
 /// The password is old: the other login takes over.
@@ -163,11 +184,17 @@ const store::CredentialSummary* credential_of(const store::InventoryEntry* known
   return nullptr;
 }
 
+bool reader_logs_in(const PlanInput& input) noexcept {
+  return input.desired.read_only_login || credential_of(input.known, LoginSlot::read_only) != nullptr;
+}
+
 void plan_login_part(const PlanInput& input, DeploymentPlan& plan) {
   Planner planner(input, plan);
   plan_login(input, LoginSlot::a, planner);
   plan_login(input, LoginSlot::b, planner);
+  plan_reader(input, planner);
   plan_rotation(input, planner);
+  settle_adopted(input, plan);
   settle_drift(input, plan);
   sort_actions(plan);
 }

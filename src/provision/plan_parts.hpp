@@ -10,8 +10,15 @@
 
 namespace opi::provision {
 
+/// The database that is planned for is a copy that is not there yet, or not in use yet.
+bool copies(const PlanInput& input) noexcept;
 /// It was finished once; what is missing now was taken away by somebody.
 bool finished_before(const store::InventoryEntry* known) noexcept;
+/// It was there before us and is, or is being, taken over.
+bool adopted(const PlanInput& input) noexcept;
+/// The end of each part for an adopted deployment, before settle_drift: what differs is a change and no drift before it
+/// was finished, and while it is only added to, the rest becomes notes.
+void settle_adopted(const PlanInput& input, DeploymentPlan& plan);
 /// The declaration has changed since the last finished pass, or there was none.
 bool inputs_changed(const PlanInput& input);
 /// Something that must be there is not: it is new, or somebody took it away.
@@ -20,6 +27,8 @@ Sign missing(const PlanInput& input) noexcept;
 Sign different(const PlanInput& input);
 /// The newest credential of a slot that is not retired; null when there is none.
 const store::CredentialSummary* credential_of(const store::InventoryEntry* known, store::LoginSlot slot) noexcept;
+/// The reader has, or is getting, a login of its own; one that is ending is ended by what ends logins.
+bool reader_logs_in(const PlanInput& input) noexcept;
 /// By stage; within one in the order in which they were found.
 void sort_actions(DeploymentPlan& plan);
 
@@ -34,6 +43,7 @@ class Planner {
 
   void roles();
   void database();
+  void copy();
 
   void add(ActionKind kind, Sign sign, std::string object, std::string name, std::string detail, std::string subject,
            std::string value = {}) {

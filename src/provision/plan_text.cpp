@@ -1,6 +1,7 @@
 // What a plan looks like: for people, for machines, and as a digest.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -84,6 +85,7 @@ void append_deployment(std::string& text, const DeploymentPlan& plan) {
     if (drift.policy != DriftPolicy::fix) append_line(text, '!', "drift", drift.name, drift_text(drift));
   }
   for (const auto& note : plan.notes) text += fmt::format("    note: {}\n", note);
+  if (!plan.approval.empty()) text += fmt::format("    needs approval: {}\n", fmt::join(plan.approval, ", "));
 }
 
 json::object json_of(const Error& error) {
@@ -112,6 +114,7 @@ json::object json_of(const DeploymentPlan& plan) {
                       {"pool", plan.pool},
                       {"server_version", plan.server_version}};
   object["actions"] = std::move(actions);
+  object["approval"] = json::array(plan.approval.begin(), plan.approval.end());
   json::array drifts;
   for (const auto& one : plan.drifts) drifts.push_back(json_of(one));
   object["drift"] = std::move(drifts);
@@ -136,7 +139,12 @@ std::string_view to_string(ActionKind kind) noexcept {
     case ActionKind::grant_connect: return "grant_connect";
     case ActionKind::set_connection_limit: return "set_connection_limit";
     case ActionKind::open_database: return "open_database";
+    case ActionKind::discard_copy: return "discard_copy";
+    case ActionKind::copy_database: return "copy_database";
+    case ActionKind::copy_over: return "copy_over";
+    case ActionKind::drop_schema: return "drop_schema";
     case ActionKind::create_schema: return "create_schema";
+    case ActionKind::reown_object: return "reown_object";
     case ActionKind::set_schema_owner: return "set_schema_owner";
     case ActionKind::revoke_public_schema: return "revoke_public_schema";
     case ActionKind::grant_schema_usage: return "grant_schema_usage";
@@ -161,6 +169,10 @@ std::string_view to_string(ActionKind kind) noexcept {
   return "unknown";
 }
 
+std::string Action::effect() const {
+  return fmt::format("{}\n{}\n{}", to_string(kind), subject, value);
+}
+
 PlanCounts Plan::counts() const {
   PlanCounts counts;
   for (const auto& deployment : deployments) {
@@ -180,18 +192,16 @@ PlanCounts Plan::counts() const {
 
 std::string Plan::digest() const {
   // Lengths before texts, so that no two plans share a form. What people read (details, notes) is no effect.
-  std::string form = "effects 1\n";
+  std::string form = "effects 2\n";
   const auto add = [&form](std::string_view text) { form += fmt::format("{}:{}\n", text.size(), text); };
   for (const auto& deployment : deployments) {
-    for (const auto& action : deployment.actions) {
-      add(deployment.project);
-      add(deployment.deployment);
-      add(deployment.pool);
-      add(deployment.database);
-      add(to_string(action.kind));
-      add(action.subject);
-      add(action.value);
+    if (deployment.actions.empty()) continue;
+    for (const std::string_view text : {std::string_view(deployment.project), std::string_view(deployment.deployment),
+                                        std::string_view(deployment.pool), std::string_view(deployment.database),
+                                        std::string_view(deployment.inputs)}) {
+      add(text);
     }
+    for (const auto& action : deployment.actions) add(action.effect());
   }
   return sha256_hex(form);
 }

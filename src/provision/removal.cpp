@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "provision/clone.hpp"
+
 namespace opi::provision {
 namespace {
 
@@ -163,12 +165,20 @@ void RemovalPlanner::disable(Sign sign) {
 }
 
 void RemovalPlanner::remove(bool with_dump) {
-  const auto& database = record_.database_name;
   disable(Sign::remove);
-  if (server_.database(database) != nullptr) {
+  std::vector<std::string> there;
+  for (auto& name : databases_of(record_)) {
+    const auto* database = server_.database(name);
+    const bool ours = database != nullptr && (name == record_.database_name || database->owner == record_.base_name);
+    if (ours) there.push_back(std::move(name));
+  }
+  for (const auto& name : there) {
     if (with_dump && record_.final_dump.empty())
-      add(ActionKind::final_dump, Sign::remove, "dump", database, "its last one", database);
-    add(ActionKind::drop_database, Sign::remove, "database", database, decision_.reason, database);
+      add(ActionKind::final_dump, Sign::remove, "dump", name, "its last one", name);
+  }
+  for (const auto& name : there) {
+    add(ActionKind::drop_database, Sign::remove, "database", name,
+        name == record_.database_name ? decision_.reason : "a former generation", name);
   }
   for (const auto& name : roles_of(record_.base_name)) {
     if (server_.role(name) != nullptr) add(ActionKind::drop_role, Sign::remove, "role", name, "", name);
@@ -178,6 +188,16 @@ void RemovalPlanner::remove(bool with_dump) {
 }
 
 }  // namespace
+
+std::vector<std::string> databases_of(const store::DeploymentRecord& record) {
+  std::vector<std::string> databases{record.database_name};
+  // The next one may be a copy that was interrupted.
+  for (int generation = 0; generation <= record.generation + 1; ++generation) {
+    auto name = generation_name(record.base_name, generation);
+    if (name != record.database_name) databases.push_back(std::move(name));
+  }
+  return databases;
+}
 
 std::vector<std::string> roles_of(std::string_view base_name) {
   std::vector<std::string> roles;

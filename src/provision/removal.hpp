@@ -62,6 +62,10 @@ std::vector<RemovalDecision> decide_removals(const RemovalInput& input, const Re
 /// The plan of one decision: what is observed is still there. `server`: null when it could not be asked. Pure.
 DeploymentPlan plan_removal(const RemovalDecision& decision, const ObservedServer* server, bool with_dump);
 
+/// Every database that may have been made for it: the one in use first, then those that copies replaced or never
+/// became.
+std::vector<std::string> databases_of(const store::DeploymentRecord& record);
+
 /// Every role that was made for a deployment of that base name: logins first, the owner last.
 std::vector<std::string> roles_of(std::string_view base_name);
 

@@ -60,7 +60,7 @@ RemovalFlow::RemovalFlow(const FlowTools* tools, RemovalOrder order, RemovalRule
       order_(std::move(order)),
       rules_(rules),
       dump_(std::move(dump)),
-      cause_(std::move(cause)),
+      audit_(std::move(cause), record().key.project, record().key.deployment, record().pool),
       deadline_(deadline) {}
 
 void RemovalFlow::step(std::string_view name) const {
@@ -71,6 +71,15 @@ std::vector<std::string> RemovalFlow::present_roles() const {
   auto roles = roles_of(record().base_name);
   std::erase_if(roles, [this](const std::string& name) { return observed_.role(name) == nullptr; });
   return roles;
+}
+
+std::vector<std::string> RemovalFlow::present_databases() const {
+  auto databases = databases_of(record());
+  std::erase_if(databases, [this](const std::string& name) {
+    const auto* database = observed_.database(name);
+    return database == nullptr || (name != record().database_name && database->owner != record().base_name);
+  });
+  return databases;
 }
 
 Task<DeploymentReport> RemovalFlow::run() {
@@ -124,8 +133,9 @@ Task<Result<>> RemovalFlow::take_leases() {
   const auto id = record().server_id;
   std::vector<store::CatalogueRow> rows{
       {.kind = RowKind::deployment, .name = title()},
-      {.server_id = id, .kind = RowKind::database, .name = record().database_name},
       {.server_id = id, .kind = RowKind::default_privileges, .name = record().base_name}};
+  for (auto& name : databases_of(record()))
+    rows.push_back({.server_id = id, .kind = RowKind::database, .name = std::move(name)});
   for (auto& name : roles_of(record().base_name))
     rows.push_back({.server_id = id, .kind = RowKind::role, .name = std::move(name)});
   auto locked = co_await store::LockedLease::acquire(*std::move(main), std::move(rows), deadline_);
@@ -168,7 +178,7 @@ Task<Result<bool>> RemovalFlow::look() {
   if (stands && (order_.step != RemovalStep::bury || record().changed_at != decided_at)) co_return false;
   if (record().deletion == "keep") co_return false;
   auto names = roles_of(record().base_name);
-  names.push_back(record().database_name);
+  for (auto& name : databases_of(record())) names.push_back(std::move(name));
   auto observed = co_await observe_server(server(), std::move(names));
   if (!observed) co_return failure(std::move(observed.error()));
   observed_ = *std::move(observed);
@@ -193,9 +203,12 @@ std::optional<Error> RemovalFlow::not_ours() const {
 }
 
 Task<Result<>> RemovalFlow::bury() {
-  auto buried = co_await store::bury_deployment(control(), record().id, rules_.grace);
+  const auto began = now();
+  auto buried =
+      co_await write_ahead("bury", fmt::format("{}; grace {} h", order_.reason, rules_.grace.count() / 3'600));
+  if (buried) buried = co_await store::bury_deployment(control(), record().id, rules_.grace);
+  note_end("bury", buried, began);
   if (!buried) co_return buried;
-  note("bury", fmt::format("{}; grace {} h", order_.reason, rules_.grace.count() / 3'600), {}, now());
   ++actions_done_;
   step("tombstone");
   auto disabled = co_await disable();
@@ -220,8 +233,11 @@ Task<Result<>> RemovalFlow::disable() {
   if (!counts) co_return failure(std::move(counts.error()));
   if (std::ranges::all_of(*counts, [](const auto& one) { return one.second == 0; })) co_return Result<>{};
   const auto began = now();
-  auto ended = co_await end_sessions(server(), observed_.facts, std::move(logins), deadline_);
-  note("end_sessions", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN …", ended, began);
+  auto ended =
+      co_await write_ahead("end_sessions", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN (" +
+                                               quoted_list(logins) + ")");
+  if (ended) ended = co_await end_sessions(server(), observed_.facts, std::move(logins), deadline_);
+  note_end("end_sessions", ended, began);
   if (!ended) co_return ended;
   ++actions_done_;
   step("sessions ended");
@@ -234,12 +250,14 @@ Task<Result<>> RemovalFlow::remove() {
   step("removing");
   using Part = Task<Result<>> (RemovalFlow::*)();
   for (const Part part :
-       {&RemovalFlow::disable, &RemovalFlow::dump, &RemovalFlow::drop_database, &RemovalFlow::drop_roles}) {
+       {&RemovalFlow::disable, &RemovalFlow::dump, &RemovalFlow::drop_databases, &RemovalFlow::drop_roles}) {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
   }
-  auto forgotten = co_await store::forget_deployment(control(), record().id);
-  note("forget", "its record and its credentials", forgotten, now());
+  const auto began = now();
+  auto forgotten = co_await write_ahead("forget", "its record and its credentials");
+  if (forgotten) forgotten = co_await store::forget_deployment(control(), record().id);
+  note_end("forget", forgotten, began);
   if (!forgotten) co_return forgotten;
   ++actions_done_;
   done_ = DeploymentOutcome::removed;
@@ -247,27 +265,51 @@ Task<Result<>> RemovalFlow::remove() {
   co_return Result<>{};
 }
 
-/// No dump, no removal.
+/// No dump, no removal. What is recorded is the one of the database in use, when all are made.
 Task<Result<>> RemovalFlow::dump() {
-  const auto* database = observed_.database(record().database_name);
-  if (dump_.directory.empty() || database == nullptr || !record().final_dump.empty()) co_return Result<>{};
-  const auto began = now();
-  auto path = co_await write_final_dump(pool().config().server, record().database_name, record().stamp, dump_);
-  Result<> outcome;
-  if (!path) outcome = failure(std::move(path.error()).while_doing("its last dump"));
-  note("final_dump", path ? "pg_dump to " + *path : "pg_dump", outcome, began);
-  if (!outcome) co_return outcome;
-  ++actions_done_;
-  step("dumped");
-  auto recorded = co_await store::record_final_dump(control(), record().id, *path);
+  auto databases = present_databases();
+  if (dump_.directory.empty() || databases.empty() || !record().final_dump.empty()) co_return Result<>{};
+  std::string first;
+  for (auto& name : databases) {
+    const auto began = now();
+    auto outcome = co_await write_ahead("final_dump", fmt::format("pg_dump of {} to {}", name, dump_.directory));
+    if (!outcome) co_return outcome;
+    auto path = co_await write_final_dump(pool().config().server, std::move(name), record().stamp, dump_);
+    if (!path) outcome = failure(std::move(path.error()).while_doing("its last dump"));
+    note_end("final_dump", outcome, began);
+    if (!outcome) co_return outcome;
+    if (first.empty()) first = *std::move(path);
+    ++actions_done_;
+    step("dumped");
+  }
+  auto recorded = co_await store::record_final_dump(control(), record().id, std::move(first));
   if (recorded) step("dump recorded");
   co_return recorded;
 }
 
+Task<Result<>> RemovalFlow::drop_databases() {
+  const auto databases = present_databases();
+  std::vector<Action> drops;
+  for (const auto& name : databases) {
+    drops.push_back({.kind = ActionKind::drop_database,
+                     .sign = Sign::remove,
+                     .object = "database",
+                     .name = name,
+                     .detail = order_.reason,
+                     .subject = name});
+  }
+  if (order_.approved) refusal_ = order_.approved->refusal_of(drops);
+  if (refusal_) co_return Result<>{};
+  for (const auto& name : databases) {
+    auto dropped = co_await drop_database(name);
+    if (!dropped) co_return dropped;
+  }
+  co_return Result<>{};
+}
+
 /// Outside any transaction, as the owner where the admin is nobody without it.
-Task<Result<>> RemovalFlow::drop_database() {
-  if (observed_.database(record().database_name) == nullptr) co_return Result<>{};
-  const auto drop = fmt::format("DROP DATABASE {} WITH (FORCE)", pg::quote_identifier(record().database_name));
+Task<Result<>> RemovalFlow::drop_database(std::string name) {
+  const auto drop = fmt::format("DROP DATABASE {} WITH (FORCE)", pg::quote_identifier(name));
   const bool as_owner = !observed_.facts.superuser && !observed_.facts.inherit;
   if (as_owner) {
     auto role = co_await run_alone(server(), "SET ROLE " + pg::quote_identifier(record().base_name));
@@ -357,14 +399,15 @@ Task<Result<>> RemovalFlow::drop_owned_in(std::string database, std::vector<std:
 
 Task<Result<>> RemovalFlow::run(std::string action, pg::Connection* connection, std::string statements, bool alone) {
   const auto began = now();
-  Result<> done;
+  auto done = co_await write_ahead(action, statements);
+  if (!done) co_return done;
   if (alone) {
     done = co_await run_alone(connection, statements);
   } else {
     done = co_await begin_batch(connection, "SET LOCAL synchronous_commit = local;\n" + statements);
     if (done) done = co_await commit_batch(connection);
   }
-  note(std::move(action), std::move(statements), done, began);
+  note_end(action, done, began);
   if (done) ++actions_done_;
   co_return done;
 }
@@ -387,29 +430,22 @@ Task<> RemovalFlow::write_down(Result<>* outcome) {
     static_cast<void>(
         co_await store::change_deployment(control(), {.id = record().id, .last_error = outcome->error().to_string()}));
   }
-  auto appended = co_await store::append_history(control(), std::move(history_));
-  if (!appended)
-    tools_->log.warn(title(), "its history could not be recorded", {{"cause", appended.error().to_string()}});
+  if (auto closed = co_await audit_.close(control()); !closed)
+    tools_->log.warn(title(), "its history could not be finished", {{"cause", closed.error().to_string()}});
   auto released = co_await control_->release(now() + tail_time);
   if (!released)
     tools_->log.warn(title(), "its locks end with their session", {{"cause", released.error().to_string()}});
   control_.reset();
 }
 
-void RemovalFlow::note(std::string action, std::string statement, const Result<>& outcome, SteadyTime began) {
-  store::HistoryEvent event{
-      .at = SystemClock().wall(), .project = record().key.project, .deployment = record().key.deployment};
-  event.server = record().pool;
-  event.action = std::move(action);
-  event.statement = std::move(statement);
-  event.cause = cause_;
-  event.outcome = outcome ? store::Outcome::succeeded : store::Outcome::failed;
-  if (!outcome) {
-    event.sqlstate = outcome.error().code;
-    event.message = outcome.error().message;
-  }
-  event.duration = std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
-  history_.push_back(std::move(event));
+/// Nothing is done that is not written down before.
+Task<Result<>> RemovalFlow::write_ahead(std::string action, std::string statement) {
+  audit_.add(std::move(action), std::move(statement));
+  co_return co_await audit_.write_ahead(control());
+}
+
+void RemovalFlow::note_end(const std::string& action, const Result<>& outcome, SteadyTime began) {
+  audit_.ended(action, outcome, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
 }
 
 }  // namespace opi::provision

@@ -21,14 +21,16 @@ struct RemovalOrder {
   store::InventoryEntry entry;
   RemovalStep step = RemovalStep::rest;
   std::string reason;
+  std::optional<ApprovedEffects> approved = {};  ///< only databases that somebody approved to drop are dropped
 };
 
 /// One deployment, once. Under the same locks as DeploymentFlow; what has changed since the decision (it was declared
 /// again, it went already) is seen by looking again, and then nothing is done.
 ///
 /// Order of a removal: recorded → logins disabled → sessions ended → last dump → DROP DATABASE (FORCE) → DROP OWNED in
-/// the databases that pg_shdepend names, and nowhere else → DROP ROLE → forgotten. Each step is safe to repeat. What is
-/// not ours any more (another stamp on a role, another owner of the database) ends it, untouched.
+/// the databases that pg_shdepend names, and nowhere else → DROP ROLE → forgotten. Former generations, which copies
+/// have replaced, go with the database in use. Each step is safe to repeat and in the history before it is done. What
+/// is not ours any more (another stamp on a role, another owner of the database) ends it, untouched.
 ///
 /// Ownership and cancellation: as DeploymentFlow. Threading: one executor.
 class RemovalFlow {
@@ -54,7 +56,8 @@ class RemovalFlow {
   Task<Result<>> disable();
   Task<Result<>> remove();
   Task<Result<>> dump();
-  Task<Result<>> drop_database();
+  Task<Result<>> drop_databases();
+  Task<Result<>> drop_database(std::string name);
   Task<Result<>> drop_roles();
   Task<Result<std::vector<Leftover>>> leftovers();
   Task<Result<>> drop_owned(std::vector<Leftover> left);
@@ -69,21 +72,23 @@ class RemovalFlow {
   const store::DeploymentRecord& record() const { return order_.entry.deployment; }
   std::string title() const { return record().key.project + "/" + record().key.deployment; }
   std::vector<std::string> present_roles() const;
+  /// Those that are there and belong to our owner role; the one in use in any case.
+  std::vector<std::string> present_databases() const;
   void step(std::string_view name) const;
-  void note(std::string action, std::string statement, const Result<>& outcome, SteadyTime began);
+  Task<Result<>> write_ahead(std::string action, std::string statement);
+  void note_end(const std::string& action, const Result<>& outcome, SteadyTime began);
 
   const FlowTools* tools_;
   RemovalOrder order_;
   RemovalRules rules_;
   DumpRules dump_;
-  store::Cause cause_;
+  AuditTrail audit_;
   SteadyTime deadline_;
 
   pg::DatabasePool* pool_ = nullptr;
   std::optional<store::LockedLease> control_;
   std::optional<pg::Lease> further_;
   ObservedServer observed_;
-  std::vector<store::HistoryEvent> history_;
   std::optional<Error> refusal_;
   std::size_t actions_done_ = 0;
   DeploymentOutcome done_ = DeploymentOutcome::unchanged;

@@ -21,6 +21,7 @@ std::string_view to_string(LoginFate fate) noexcept {
 }
 
 const std::string& login_of(const project::DatabaseNames& names, LoginSlot slot) noexcept {
+  if (slot == LoginSlot::read_only) return names.read_only;
   return slot == LoginSlot::b ? names.login_b : names.login_a;
 }
 
@@ -31,6 +32,7 @@ LoginSlot other_of(LoginSlot slot) noexcept {
 LoginFate fate_of(const PlanInput& input, LoginSlot slot) noexcept {
   const auto* credential = credential_of(input.known, slot);
   if (credential == nullptr) return LoginFate::idle;
+  if (slot == LoginSlot::read_only && !input.desired.read_only_login) return LoginFate::ending;
   if (credential->state < CredentialState::done) return LoginFate::incoming;
   if (!credential->overlap_until) return LoginFate::in_use;
   if (!credential->overlap_over) return LoginFate::replaced;

@@ -43,7 +43,8 @@ enum class LoginFate {
 std::string_view to_string(LoginFate fate) noexcept;
 
 /// Pure. A replaced login ends when its overlap is over and it has no sessions, or its grace is over too; once it was
-/// disabled, it is not enabled again.
+/// disabled, it is not enabled again. The reader's login has no twin: it is used as long as it is declared, and ends
+/// then.
 LoginFate fate_of(const PlanInput& input, store::LoginSlot slot) noexcept;
 
 /// The role of a slot.

@@ -26,16 +26,16 @@ void grant_to_admin(std::vector<std::string>& statements, const std::string& rol
   if (context.facts.version < 160000) statements.push_back(membership(role, context.facts.admin, context.facts));
 }
 
-std::string set_role(const std::string& login, const std::string& owner) {
-  return fmt::format("ALTER ROLE {} IN DATABASE {} SET role = {}", quote_identifier(login), quote_identifier(owner),
-                     quote_literal(owner));
+std::string set_role(const std::string& login, const DesiredDeployment& desired) {
+  return fmt::format("ALTER ROLE {} IN DATABASE {} SET role = {}", quote_identifier(login),
+                     quote_identifier(desired.database), quote_literal(desired.names.base));
 }
 
 std::string set_search_path(const std::string& login, const DesiredDeployment& desired) {
   std::string path;
   for (const auto& schema : desired.schemas) path += (path.empty() ? "" : ", ") + quote_identifier(schema);
   return fmt::format("ALTER ROLE {} IN DATABASE {} SET search_path = {}", quote_identifier(login),
-                     quote_identifier(desired.names.base), path);
+                     quote_identifier(desired.database), path);
 }
 
 std::vector<std::string> create_login(const Action& action, const StatementContext& context) {
@@ -45,7 +45,8 @@ std::vector<std::string> create_login(const Action& action, const StatementConte
                                  ? fmt::format("LOGIN PASSWORD {}", quote_literal(context.verifier_of(login)))
                                  : std::string("NOLOGIN");
   return {fmt::format("CREATE ROLE {} {}", quote_identifier(login), rights), comment_on(login, context),
-          membership(owner, login, context.facts), set_role(login, owner), set_search_path(login, context.desired)};
+          membership(owner, login, context.facts), set_role(login, context.desired),
+          set_search_path(login, context.desired)};
 }
 
 std::vector<std::string> create_group(const Action& action, const StatementContext& context) {
@@ -55,10 +56,14 @@ std::vector<std::string> create_group(const Action& action, const StatementConte
   return statements;
 }
 
-std::string create_database(const Action& action) {
-  std::string sql =
-      fmt::format("CREATE DATABASE {0} OWNER {0} TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false",
-                  quote_identifier(action.subject));
+std::string create_database(const Action& action, const StatementContext& context) {
+  std::string sql = fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} ALLOW_CONNECTIONS false",
+                                quote_identifier(action.subject), quote_identifier(context.desired.names.base),
+                                quote_literal(context.desired.encoding));
+  if (!context.desired.locale.empty()) {
+    const auto locale = quote_literal(context.desired.locale);
+    sql += fmt::format(" LC_COLLATE {0} LC_CTYPE {0}", locale);
+  }
   if (action.value != "-1") sql += " CONNECTION LIMIT " + action.value;
   return sql;
 }
@@ -69,8 +74,11 @@ std::vector<std::string> inside(const Action& action, const StatementContext& co
   const auto reader = quote_identifier(names.read_only);
   const auto subject = quote_identifier(action.subject);
   switch (action.kind) {
+    case ActionKind::drop_schema: return {"DROP SCHEMA " + subject};
     case ActionKind::create_schema: return {fmt::format("CREATE SCHEMA {} AUTHORIZATION {}", subject, owner)};
     case ActionKind::set_schema_owner: return {fmt::format("ALTER SCHEMA {} OWNER TO {}", subject, owner)};
+    // Both come from the server, which has quoted what needs it.
+    case ActionKind::reown_object: return {fmt::format("ALTER {} {} OWNER TO {}", action.value, action.subject, owner)};
     case ActionKind::revoke_public_schema: return {"REVOKE ALL ON SCHEMA public FROM PUBLIC"};
     case ActionKind::grant_schema_usage: return {fmt::format("GRANT USAGE ON SCHEMA {} TO {}", subject, reader)};
     case ActionKind::default_privileges:
@@ -89,7 +97,7 @@ std::string enable_login(const Action& action) {
 std::vector<std::string> of_database(const Action& action, const StatementContext& context) {
   const auto subject = quote_identifier(action.subject);
   switch (action.kind) {
-    case ActionKind::create_database: return {create_database(action)};
+    case ActionKind::create_database: return {create_database(action, context)};
     case ActionKind::set_database_owner:
       return {fmt::format("ALTER DATABASE {} OWNER TO {}", subject, quote_identifier(context.desired.names.base))};
     case ActionKind::revoke_from_public: return {fmt::format("REVOKE ALL ON DATABASE {} FROM PUBLIC", subject)};
@@ -114,7 +122,7 @@ std::vector<std::string> of_roles(const Action& action, const StatementContext& 
     case ActionKind::create_login: return create_login(action, context);
     case ActionKind::enable_login: return {enable_login(action)};
     case ActionKind::grant_owner: return {membership(owner, action.subject, context.facts)};
-    case ActionKind::set_login_role: return {set_role(action.subject, owner)};
+    case ActionKind::set_login_role: return {set_role(action.subject, context.desired)};
     case ActionKind::set_search_path: return {set_search_path(action.subject, context.desired)};
     case ActionKind::disable_login: return {fmt::format("ALTER ROLE {} NOLOGIN", subject)};
     case ActionKind::set_password:
@@ -130,9 +138,12 @@ std::vector<std::string> statements_for(const Action& action, const StatementCon
     case Stage::roles:
     case Stage::logins:
     case Stage::disable: return of_roles(action, context);
+    case Stage::discard:
+      return {fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(action.subject))};
     case Stage::create_database:
     case Stage::database: return of_database(action, context);
     case Stage::inside: return inside(action, context);
+    case Stage::copy:
     case Stage::verify:
     case Stage::rotation:
     case Stage::removal: return {};
@@ -147,7 +158,8 @@ std::vector<std::string> statements_for(const Action& action, const StatementCon
 bool runs_as_admin(const Action& action, const ServerFacts& facts) noexcept {
   switch (action.kind) {
     case ActionKind::set_database_owner:
-    case ActionKind::set_schema_owner: return true;
+    case ActionKind::set_schema_owner:
+    case ActionKind::reown_object: return true;
     // Until 14 "public" belongs to whoever ran initdb, and only a superuser has that one's rights.
     case ActionKind::revoke_public_schema: return facts.superuser;
     default: return stage_of(action.kind) != Stage::database && stage_of(action.kind) != Stage::inside;

@@ -119,7 +119,9 @@ Task<Result<Credential>> begin_intent(pg::Connection* connection, const secrets:
       co_return failure(ErrorKind::conflict,
                         fmt::format("{} belongs to another deployment than is recorded", login.login));
     }
-    if (newest->credential && newest->credential->login.login != login.login) {
+    // An adopted owner's password is the first of slot a; when it is retired, the slot's own login follows.
+    if (newest->credential && newest->credential->state != CredentialState::retired &&
+        newest->credential->login.login != login.login) {
       co_return failure(ErrorKind::conflict, fmt::format("slot {} has the login {}, not {}", to_string(login.slot),
                                                          newest->credential->login.login, login.login));
     }

@@ -12,6 +12,7 @@
 namespace opi::store {
 
 inline constexpr std::array<std::string_view, 4> deployment_state_names{"wanted", "ready", "tombstone", "removing"};
+inline constexpr std::array<std::string_view, 3> adoption_names{"none", "additive", "full"};
 
 /// Columns of `opi.deployments d` with the pool of its server, in the order that read_deployment reads.
 std::string deployment_columns();

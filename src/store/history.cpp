@@ -1,8 +1,12 @@
 #include "store/history.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "store/durable.hpp"
 #include "store/json_rows.hpp"
 #include "store/row_reader.hpp"
 
@@ -11,7 +15,7 @@ namespace {
 
 constexpr std::size_t text_bytes_max = 2048;
 constexpr int rows_max = 1'000;
-constexpr std::array<std::string_view, 3> outcome_names{"succeeded", "failed", "skipped"};
+constexpr std::array<std::string_view, 4> outcome_names{"succeeded", "failed", "skipped", "started"};
 
 constexpr const char* history_columns =
     "(at bigint, project text, deployment text, server text, action text, statement text, cause_kind text, cause_id "
@@ -50,6 +54,24 @@ HistoryRecord read_record(pg::Row row) {
   return record;
 }
 
+/// The batch $1 as rows, in order. `from`: what else the statement names in FROM.
+std::string insert_sql(std::string_view from) {
+  std::string sql =
+      "INSERT INTO opi.history (at, project, deployment, server, action, statement, cause_kind, cause_id, replica, "
+      "outcome, sqlstate, message, duration_us) SELECT 'epoch'::timestamptz + at * interval '1 microsecond', project, "
+      "deployment, server, action, statement, cause_kind, cause_id, replica, outcome, sqlstate, message, duration_us "
+      "FROM ";
+  sql.append(from).append("ROWS FROM (json_to_recordset($1::json) AS ");
+  return sql.append(history_columns).append(") WITH ORDINALITY AS i ORDER BY ordinality");
+}
+
+JsonRows rows_of(const std::vector<HistoryEvent>& events) {
+  JsonRows rows;
+  rows.reserve(events.size());
+  for (const HistoryEvent& event : events) rows.push_back(to_row(event));
+  return rows;
+}
+
 }  // namespace
 
 std::string_view to_string(Outcome outcome) noexcept {
@@ -58,19 +80,40 @@ std::string_view to_string(Outcome outcome) noexcept {
 
 Task<Result<>> append_history(pg::Connection* connection, std::vector<HistoryEvent> events) {
   if (events.empty()) co_return Result<>{};
-  JsonRows rows;
-  rows.reserve(events.size());
-  for (const HistoryEvent& event : events) rows.push_back(to_row(event));
-  std::string sql =
-      "INSERT INTO opi.history (at, project, deployment, server, action, statement, cause_kind, cause_id, replica, "
-      "outcome, "
-      "sqlstate, message, duration_us) SELECT 'epoch'::timestamptz + at * interval '1 microsecond', project, "
-      "deployment, "
-      "server, action, statement, cause_kind, cause_id, replica, outcome, sqlstate, message, duration_us "
-      "FROM ROWS FROM (json_to_recordset($1::json) AS ";
-  sql.append(history_columns).append(") WITH ORDINALITY AS i ORDER BY ordinality");
-  const auto appended = co_await connection->query(std::move(sql), {rows_param(rows)});
+  const auto appended = co_await connection->query(insert_sql(""), {rows_param(rows_of(events))});
   if (!appended) co_return failure(appended.error());
+  co_return Result<>{};
+}
+
+Task<Result<std::vector<std::int64_t>>> begin_history(pg::Connection* connection, std::vector<HistoryEvent> events) {
+  std::vector<std::int64_t> ids;
+  if (events.empty()) co_return ids;
+  for (HistoryEvent& event : events) event.outcome = Outcome::started;
+  auto sql = fmt::format("WITH {} {} RETURNING id", durable_cte, insert_sql("durable, "));
+  const auto begun = co_await connection->query(std::move(sql), {rows_param(rows_of(events))});
+  if (!begun) co_return failure(begun.error());
+  for (const pg::Row row : *begun) ids.push_back(row.get<std::int64_t>(0));
+  std::ranges::sort(ids);
+  co_return ids;
+}
+
+Task<Result<>> end_history(pg::Connection* connection, std::vector<HistoryEnd> ends) {
+  if (ends.empty()) co_return Result<>{};
+  JsonRows rows;
+  rows.reserve(ends.size());
+  for (const HistoryEnd& end : ends) {
+    rows.push_back(JsonRow{{"id", end.id},
+                           {"outcome", to_string(end.outcome)},
+                           {"sqlstate", storable(end.sqlstate, text_bytes_max)},
+                           {"message", storable(without_secrets(end.message), text_bytes_max)},
+                           {"duration_us", end.duration.count()}});
+  }
+  const auto ended = co_await connection->query(
+      "UPDATE opi.history h SET outcome = i.outcome, sqlstate = i.sqlstate, message = i.message, "
+      "duration_us = i.duration_us FROM json_to_recordset($1::json) AS i(id bigint, outcome opi.outcome, "
+      "sqlstate text, message text, duration_us bigint) WHERE h.id = i.id",
+      {rows_param(rows)});
+  if (!ended) co_return failure(ended.error());
   co_return Result<>{};
 }
 

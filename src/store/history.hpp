@@ -23,7 +23,8 @@ struct Cause {
   std::string replica;  ///< "host/pid" of the process that did it
 };
 
-enum class Outcome { succeeded, failed, skipped };
+/// How it ended. `started` is written before it is done and stays when whoever did it died: then nobody knows.
+enum class Outcome { succeeded, failed, skipped, started };
 std::string_view to_string(Outcome outcome) noexcept;
 
 /// One thing that was done.
@@ -52,6 +53,21 @@ std::string without_secrets(std::string_view sql);
 
 /// Appends all of them with one statement, in order.
 Task<Result<>> append_history(pg::Connection* connection, std::vector<HistoryEvent> events);
+
+/// Writes down what is about to be done, whatever `outcome` says as `started`; on disk when this returns. One
+/// statement. The ids are in the order of the events.
+Task<Result<std::vector<std::int64_t>>> begin_history(pg::Connection* connection, std::vector<HistoryEvent> events);
+
+/// How one of them ended.
+struct HistoryEnd {
+  std::int64_t id = 0;
+  Outcome outcome = Outcome::succeeded;
+  std::string sqlstate = {};
+  std::string message = {};
+  std::chrono::microseconds duration{0};
+};
+/// Records the ends of what was begun; one statement. An id that is gone (trimmed meanwhile) is passed over.
+Task<Result<>> end_history(pg::Connection* connection, std::vector<HistoryEnd> ends);
 
 /// What to read; newest first.
 struct HistoryQuery {

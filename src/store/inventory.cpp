@@ -119,11 +119,15 @@ std::string_view to_string(DeploymentState state) noexcept {
   return deployment_state_names[static_cast<std::size_t>(state)];
 }
 
+std::string_view to_string(Adoption adoption) noexcept {
+  return adoption_names[static_cast<std::size_t>(adoption)];
+}
+
 std::string deployment_columns() {
   // Of several pools that lead to one server, main is the one to name.
   return "d.id, d.project, d.deployment, d.cluster, d.server_id, coalesce((SELECT p.pool FROM opi.server_pools p "
          "WHERE p.server_id = d.server_id ORDER BY p.pool <> 'main', p.pool LIMIT 1), ''), "
-         "d.base_name, d.database_name, d.generation, d.namespace, d.stamp, d.state::text, "
+         "d.base_name, d.database_name, d.generation, d.namespace, d.stamp, d.state::text, d.adoption::text, "
          "d.repository, d.file, d.blob_id, d.commit_id, d.inputs_hash, d.secret_hash, d.last_error, d.failures, " +
          microseconds("d.created_at") + ", " + microseconds("d.changed_at") + ", " + microseconds("d.ready_at") + ", " +
          microseconds("d.deep_look_at") + ", " + microseconds("d.tombstone_at") + ", d.deletion, " +
@@ -145,6 +149,7 @@ DeploymentRecord read_deployment(RowReader* reader) {
   record.namespace_ = reader->text();
   record.stamp = reader->text();
   record.state = enum_named<DeploymentState>(deployment_state_names, reader->text());
+  record.adoption = enum_named<Adoption>(adoption_names, reader->text());
   record.repository = reader->text();
   record.file = reader->text();
   record.blob_id = reader->text();

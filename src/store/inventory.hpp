@@ -60,6 +60,14 @@ enum class DeploymentState {
 };
 std::string_view to_string(DeploymentState state) noexcept;
 
+/// How far a deployment whose database was there before us was taken over.
+enum class Adoption {
+  none,      ///< it was made by us
+  additive,  ///< only what is missing is added
+  full,      ///< it is as all others
+};
+std::string_view to_string(Adoption adoption) noexcept;
+
 /// What a project file says, before any SQL.
 struct Declaration {
   DeploymentKey key;
@@ -87,6 +95,7 @@ struct DeploymentRecord {
   std::string namespace_;
   std::string stamp;  ///< random, 32 hex digits, never changes: what our COMMENT ON ROLE names
   DeploymentState state = DeploymentState::wanted;
+  Adoption adoption = Adoption::none;
   std::string repository, file, blob_id, commit_id;
   std::string inputs_hash;  ///< of everything that decides what must be; empty: never applied
   std::string secret_hash;  ///< keyed hash of the last published Secret's plaintext; empty: none

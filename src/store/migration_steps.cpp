@@ -199,6 +199,36 @@ CREATE TABLE opi.cluster_objects (
 COMMENT ON TABLE opi.cluster_objects IS 'what we wrote to clusters, and what is wrong with it';
 )";
 
+constexpr std::string_view started_sql = R"(
+ALTER TYPE opi.outcome ADD VALUE 'started';
+)";
+
+constexpr std::string_view clones_sql = R"(
+CREATE TYPE opi.clone_state AS ENUM ('begun', 'copied', 'done', 'discarded');
+
+CREATE TABLE opi.clones (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  deployment_id bigint NOT NULL REFERENCES opi.deployments ON DELETE CASCADE,
+  instruction text NOT NULL,
+  source text NOT NULL,
+  from_database text NOT NULL,
+  database_name text NOT NULL,
+  generation integer NOT NULL CHECK (generation >= 0),
+  replaces text NOT NULL DEFAULT '',
+  state opi.clone_state NOT NULL DEFAULT 'begun',
+  begun_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  changed_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE opi.clones IS 'copies of databases: written before anything is made';
+CREATE UNIQUE INDEX clones_open ON opi.clones (deployment_id) WHERE state < 'done';
+CREATE INDEX clones_newest ON opi.clones (deployment_id, id);
+)";
+
+constexpr std::string_view adoption_sql = R"(
+CREATE TYPE opi.adoption AS ENUM ('none', 'additive', 'full');
+ALTER TABLE opi.deployments ADD COLUMN adoption opi.adoption NOT NULL DEFAULT 'none';
+)";
+
 constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
@@ -208,6 +238,9 @@ constexpr std::array steps{
     Migration{.version = 6, .name = "drift", .sql = drift_sql},
     Migration{.version = 7, .name = "git_heads_and_suspensions", .sql = git_sql},
     Migration{.version = 8, .name = "clusters", .sql = cluster_sql},
+    Migration{.version = 9, .name = "history_is_written_ahead", .sql = started_sql},
+    Migration{.version = 10, .name = "clones", .sql = clones_sql},
+    Migration{.version = 11, .name = "adoption", .sql = adoption_sql},
 };
 
 }  // namespace

@@ -108,6 +108,9 @@ services:
         pool: analytics
         connection-limit: 50
         extensions: [pg_trgm, uuid-ossp]
+        encoding: LATIN1
+        locale: de_DE.UTF-8
+        read-only-login: true
         deletion: remove
 users: [{email: a@b.example, role: owner}]
 repositories: [{name: main, url: https://git.example/r.git}]
@@ -170,6 +173,9 @@ TEST(ProjectParser, ReadsEveryPartOfTheLayoutsOf2026) {
   EXPECT_EQ(database.scope, "shared");
   EXPECT_EQ(database.pool->value, "analytics");
   EXPECT_EQ(database.connection_limit, 50);
+  EXPECT_EQ(database.encoding->value, "LATIN1");
+  EXPECT_EQ(database.locale->value, "de_DE.UTF-8");
+  EXPECT_TRUE(database.read_only_login);
   EXPECT_EQ(database.deletion->value, "remove");
   ASSERT_EQ(database.schemas.size(), 2U);
   EXPECT_EQ(database.schemas[0].postfix.value, "audit");

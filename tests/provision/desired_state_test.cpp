@@ -139,7 +139,18 @@ TEST(DesiredState, NamesThatAreKeptForOthersAreRefused) {
 TEST(DesiredState, ExtraSchemasFollowTheDefaultOneAndThoseOnTheirWayOutAreLeft) {
   auto from = project_of("shop", {deployment("prod")});
   from.project.database.schemas = {{.postfix = {"audit", {}}}, {.postfix = {"old", {}}, .marked_for_deletion = true}};
-  EXPECT_THAT(desired_state({from}, {}).front().schemas, ElementsAre("shop_prod", "shop_prod_audit"));
+  const auto wanted = desired_state({from}, {}).front();
+  EXPECT_THAT(wanted.schemas, ElementsAre("shop_prod", "shop_prod_audit"));
+  EXPECT_THAT(wanted.leaving, ElementsAre("shop_prod_old"));
+}
+
+TEST(DesiredState, AnEncodingIsCalledAsTheServerCallsIt) {
+  auto from = project_of("shop", {deployment("prod")});
+  EXPECT_EQ(desired_state({from}, {}).front().encoding, "UTF8");
+  from.project.database.encoding = {"utf-8", {}};
+  EXPECT_EQ(desired_state({from}, {}).front().encoding, "UTF8");
+  from.project.database.encoding = {"latin1", {}};
+  EXPECT_EQ(desired_state({from}, {}).front().encoding, "LATIN1");
 }
 
 TEST(InputsHash, ChangesWithWhatDecidesAndWithNothingElse) {

@@ -162,20 +162,6 @@ TEST(Plan, APasswordThatSomebodyChangedIsReportedAndLeftAlone) {
   EXPECT_THAT(left(plan), ElementsAre(HasSubstr("the password of shop_prod__a was changed by somebody")));
 }
 
-TEST(Plan, CloneFromIsAnsweredAndNeverCreatedEmpty) {
-  auto desired = shop_prod();
-  desired.cloned = true;
-  const auto server = empty_server();
-  const auto plan = plan_of(desired, server);
-  ASSERT_TRUE(plan.refusal);
-  EXPECT_EQ(plan.refusal->kind, ErrorKind::unsupported);
-  EXPECT_EQ(plan.refusal->handling(), Handling::needs_person);
-  EXPECT_THAT(plan.refusal->message, HasSubstr("not supported yet: clone-from"));
-  const auto known = finished_entry(desired);
-  EXPECT_FALSE(plan_of(desired, finished_server(), &known).refusal)
-      << "its database is there: nothing is left to clone";
-}
-
 /// One difference on a finished deployment, and what is done about it.
 struct DriftCase {
   const char* name;

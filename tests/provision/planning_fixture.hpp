@@ -16,6 +16,7 @@ inline DesiredDeployment shop_prod() {
   DesiredDeployment wanted{.project = "shop", .deployment = "prod", .namespace_ = "rig-shop"};
   wanted.names = {
       .base = "shop_prod", .login_a = "shop_prod__a", .login_b = "shop_prod__b", .read_only = "shop_prod_ro"};
+  wanted.database = "shop_prod";
   wanted.schemas = {"shop_prod"};
   wanted.source = {.file = "projects/shop.yaml", .blob = "b1", .commit = "c1"};
   wanted.place = {.file = "projects/shop.yaml", .line = 14, .column = 5};

@@ -19,6 +19,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -182,34 +183,41 @@ std::string random_password() {
 }
 
 /// Makes `template_folder` with data/ and password, complete or not at all.
-void initialise_cluster(const fs::path& template_folder) {
+void initialise_cluster(const fs::path& template_folder, int version) {
   const fs::path folder = make_folder(template_folder.parent_path(), "new-");
   const std::string password = random_password();
   std::ofstream(folder / "password") << password;
   fs::permissions(folder / "password", fs::perms::owner_read | fs::perms::owner_write);
   give_to_server_user(folder);
   give_to_server_user(folder / "password");
-  run_to_end(
-      as_server_user({postgres_program_directory() / "initdb", "--no-sync", "--no-instructions", "--wal-segsize=1",
-                      "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--auth=scram-sha-256",
-                      "--pwfile=" + (folder / "password").string(), "--pgdata=" + (folder / "data").string()}),
-      folder / "initdb.log");
+  run_to_end(as_server_user({postgres_program_directory(version) / "initdb", "--no-sync", "--no-instructions",
+                             "--wal-segsize=1", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres",
+                             "--auth=scram-sha-256", "--pwfile=" + (folder / "password").string(),
+                             "--pgdata=" + (folder / "data").string()}),
+             folder / "initdb.log");
   fs::rename(folder, template_folder);
 }
 
-/// The initialised cluster that every server of this user and version is a copy of; made by whoever comes first.
-fs::path cluster_template() {
-  const std::string version = postgres_program_directory().parent_path().filename();
+/// What the servers of this user share.
+fs::path shared_folder() {
   const fs::path parent = temporary_root() / ("opi-test-postgres-" + std::to_string(::geteuid()));
   if (::mkdir(parent.c_str(), 0755) == 0) ::chmod(parent.c_str(), 0755);
   struct stat owner{};
   if (::lstat(parent.c_str(), &owner) != 0 || !S_ISDIR(owner.st_mode) || owner.st_uid != ::geteuid()) {
     throw std::runtime_error(parent.string() + " belongs to someone else");
   }
+  return parent;
+}
+
+/// The initialised cluster that every server of this user and version is a copy of; made by whoever comes first.
+fs::path cluster_template(int version) {
+  const std::string name =
+      version == 0 ? postgres_program_directory().parent_path().filename().string() : std::to_string(version);
+  const fs::path parent = shared_folder();
   const Descriptor lock(::open((parent / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock.get() < 0 || ::flock(lock.get(), LOCK_EX) != 0) throw std::runtime_error("lock in " + parent.string());
-  const fs::path result = parent / ("v1-" + version);
-  if (!fs::exists(result)) initialise_cluster(result);
+  const fs::path result = parent / ("v1-" + name);
+  if (!fs::exists(result)) initialise_cluster(result, version);
   return result;
 }
 
@@ -233,9 +241,37 @@ struct ClearResult {
   void operator()(PGresult* result) const noexcept { PQclear(result); }
 };
 
+/// The program may not be reachable for the servers' user (a clone below /root): then a copy is.
+bool reachable_for_servers(const fs::path& path) {
+  if (!as_root()) return true;
+  for (fs::path part = path; part != part.parent_path(); part = part.parent_path()) {
+    if ((fs::status(part).permissions() & fs::perms::others_exec) == fs::perms::none) return false;
+  }
+  return true;
+}
+
+fs::path installed_programs(int version) {
+  const std::string name = "postgres-" + std::to_string(version);
+  const fs::path native = fs::path(OPI_SOURCE_DIR) / "build/postgres/node_modules" / name / "native";
+  if (!fs::exists(native / "bin" / "initdb"))
+    throw std::runtime_error("PostgreSQL " + std::to_string(version) + " is not there; run scripts/test_postgres");
+  if (reachable_for_servers(native / "bin")) return native / "bin";
+  const fs::path parent = shared_folder();
+  const Descriptor lock(::open((parent / "lock-programs").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (lock.get() < 0 || ::flock(lock.get(), LOCK_EX) != 0) throw std::runtime_error("lock in " + parent.string());
+  const fs::path copy = parent / name;
+  if (!fs::exists(copy)) {
+    const fs::path fresh = make_folder(parent, "new-");
+    fs::copy(native, fresh, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    fs::rename(fresh, copy);
+  }
+  return copy / "bin";
+}
+
 }  // namespace
 
-fs::path postgres_program_directory() {
+fs::path postgres_program_directory(int wanted) {
+  if (wanted != 0) return installed_programs(wanted);
   fs::path best;
   int best_version = 0;
   std::error_code ignored;
@@ -253,7 +289,7 @@ fs::path postgres_program_directory() {
 }
 
 PostgresServer::PostgresServer(PostgresOptions options) : options_(std::move(options)) {
-  const fs::path cluster = cluster_template();
+  const fs::path cluster = cluster_template(options_.version);
   password_ = read_text(cluster / "password");
   make_folder_and_watcher();
   std::vector<std::string> copy = {"cp", "-a", "--reflink=auto", (cluster / "data").string(),
@@ -329,9 +365,9 @@ PostgresServer::~PostgresServer() {
   ::waitpid(watcher_pid_, nullptr, 0);
 }
 
-PostgresServer& PostgresServer::shared() {
-  static PostgresServer server;
-  return server;
+PostgresServer& PostgresServer::shared(int version) {
+  static std::map<int, PostgresServer> servers;
+  return servers.try_emplace(version, PostgresOptions{.version = version}).first->second;
 }
 
 std::string PostgresServer::log_text() const {
@@ -355,7 +391,8 @@ void PostgresServer::make_certificate() {
 }
 
 void PostgresServer::spawn_postgres() {
-  std::vector<std::string> command = {postgres_program_directory() / "postgres", "-D", (folder_ / "data").string()};
+  std::vector<std::string> command = {postgres_program_directory(options_.version) / "postgres", "-D",
+                                      (folder_ / "data").string()};
   const auto set = [&command](const std::string& name, const std::string& value) {
     command.emplace_back("-c");
     command.push_back(name + "=" + value);

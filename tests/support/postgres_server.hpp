@@ -18,6 +18,7 @@ namespace opi::test {
 
 /// What a test wants of its server.
 struct PostgresOptions {
+  int version = 0;  ///< 14, 16 or 18: one of tests/support/postgres, which scripts/test_postgres installs; 0: Debian's
   int max_connections = 60;
   /// Offers TLS with a certificate of its own for "localhost", signed by itself: `certificate_path()`.
   bool tls = false;
@@ -57,7 +58,7 @@ class PostgresServer {
   PostgresServer& operator=(const PostgresServer&) = delete;
 
   /// The one of this test program, started at the first call. Do not stop this one: others use it.
-  static PostgresServer& shared();
+  static PostgresServer& shared(int version = 0);
 
   std::string host() const { return "127.0.0.1"; }
   std::uint16_t port() const noexcept { return port_; }
@@ -109,7 +110,8 @@ class PostgresServer {
   int databases_ = 0;
 };
 
-/// The directory of PostgreSQL's server programs (initdb, postgres), of the highest version there is.
-std::filesystem::path postgres_program_directory();
+/// The directory of PostgreSQL's server programs (initdb, postgres): of the highest version that Debian's packages have
+/// installed, or of `version` as PostgresOptions has it, where the servers' user can reach it.
+std::filesystem::path postgres_program_directory(int version = 0);
 
 }  // namespace opi::test

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <list>
 
 #include "integration/provision/provision_fixture.hpp"
 
@@ -26,21 +28,31 @@ class Concurrency : public ProvisionTest {
     return *more_managers_.back();
   }
 
-  /// Runs all of them at the same time to their ends.
+  /// Runs all of them at the same time to their ends. Those that are late are cancelled and waited for: no flow
+  /// outlives its manager.
   std::vector<Result<DeploymentReport>> at_once(std::vector<Task<Result<DeploymentReport>>> tasks) {
     std::vector<Result<DeploymentReport>> results;
+    std::list<asio::cancellation_signal> signals;
     const auto count = tasks.size();
     for (auto& task : tasks) {
-      asio::co_spawn(io_, std::move(task), [&](std::exception_ptr failed, Result<DeploymentReport> result) {
-        if (failed) result = failure(ErrorKind::internal, "an exception left a flow");
-        results.push_back(std::move(result));
-      });
+      signals.emplace_back();
+      asio::co_spawn(io_, std::move(task),
+                     asio::bind_cancellation_slot(
+                         signals.back().slot(), [&results](std::exception_ptr failed, Result<DeploymentReport> result) {
+                           if (failed) result = failure(ErrorKind::internal, "an exception left a flow");
+                           results.push_back(std::move(result));
+                         }));
     }
-    const auto last = in(100s);
+    const auto run_until = [&](SteadyTime last) {
+      while (results.size() < count && io_.run_one_until(last) > 0) {
+      }
+      return results.size() == count;
+    };
     io_.restart();
-    while (results.size() < count && io_.run_one_until(last) > 0) {
-    }
-    if (results.size() < count) throw std::runtime_error("not all flows ended in time");
+    if (run_until(in(100s))) return results;
+    ADD_FAILURE() << "not all flows ended in time";
+    for (auto& signal : signals) signal.emit(asio::cancellation_type::terminal);
+    EXPECT_TRUE(run_until(in(60s))) << "a cancelled flow did not end";
     return results;
   }
 

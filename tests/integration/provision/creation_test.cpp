@@ -191,5 +191,82 @@ TEST_F(Creation, TheDeclarationDecidesTheConnectionLimitSchemasAndExtensionsLate
   EXPECT_TRUE(plan(*manager).empty());
 }
 
+TEST_F(Creation, EncodingAndLocaleAreAsDeclaredAndALaterChangeIsSaid) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod"}, "{encoding: LATIN1, locale: C}");
+  auto manager = this->manager();
+  apply_all(*manager);
+  EXPECT_EQ(query("SELECT pg_encoding_to_char(encoding) || ' ' || datcollate || ' ' || datctype FROM pg_database "
+                  "WHERE datname = '" +
+                  shop + "_prod'"),
+            "LATIN1 C C");
+  EXPECT_TRUE(plan(*manager).empty());
+  declare(shop, {"prod"}, "{encoding: utf8, locale: POSIX}");
+  const auto planned = plan(*manager);
+  EXPECT_TRUE(planned.empty()) << to_text(planned);
+  EXPECT_THAT(to_text(planned), HasSubstr("has encoding LATIN1, not UTF8; an encoding cannot be changed"));
+  EXPECT_THAT(to_text(planned), HasSubstr("has locale C, not POSIX; a locale cannot be changed"));
+}
+
+TEST_F(Creation, TheReaderMayLogInAsLongAsThatIsDeclared) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod"}, "{read-only-login: true}");
+  auto manager = this->manager();
+  apply_all(*manager);
+  EXPECT_TRUE(plan(*manager).empty()) << to_text(plan(*manager));
+  auto tenant = log_in(credentials(*manager, shop, "prod"));
+  ASSERT_TRUE(tenant) << tenant.error().to_string();
+  ASSERT_EQ(ask(*tenant, "CREATE TABLE goods AS SELECT 7 AS id"), "");
+  const auto reader = await(manager->credentials(shop, "prod", LoginPurpose::read_only));
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_EQ(reader->user, shop + "_prod_ro");
+  auto session = log_in(*reader);
+  ASSERT_TRUE(session) << session.error().to_string();
+  EXPECT_EQ(ask(*session, "SELECT id FROM goods"), "7");
+  EXPECT_EQ(ask(*session, "INSERT INTO goods VALUES (8)"), "error 42501");
+  EXPECT_EQ(ask(*session, "CREATE TABLE mine (id int)"), "error 42501");
+
+  declare(shop, {"prod"});
+  EXPECT_THAT(to_text(plan(*manager)), HasSubstr("is not declared any more: NOLOGIN"));
+  apply_all(*manager);
+  EXPECT_EQ(ask(*session, "SELECT 1").substr(0, 5), "error") << "its session was ended";
+  EXPECT_FALSE(log_in(*reader));
+  EXPECT_FALSE(await(manager->credentials(shop, "prod", LoginPurpose::read_only)));
+  EXPECT_EQ(ask(*tenant, "SELECT id FROM goods"), "7");
+  EXPECT_TRUE(plan(*manager).empty()) << to_text(plan(*manager));
+
+  declare(shop, {"prod"}, "{read-only-login: true}");
+  apply_all(*manager);
+  const auto again = await(manager->credentials(shop, "prod", LoginPurpose::read_only));
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_FALSE(again->password.equals(reader->password.reveal())) << "what was forgotten does not come back";
+  EXPECT_TRUE(log_in(*again));
+}
+
+TEST_F(Creation, ASchemaThatIsMarkedForDeletionGoesOnlyWhenItIsEmpty) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod"}, "{schemas: [{postfix: audit}]}");
+  auto manager = this->manager();
+  apply_all(*manager);
+  const auto base = shop + "_prod";
+  auto tenant = log_in(credentials(*manager, shop, "prod"));
+  ASSERT_TRUE(tenant);
+  ASSERT_EQ(ask(*tenant, "CREATE TABLE " + base + "_audit.entry (id int)"), "");
+  declare(shop, {"prod"}, "{schemas: [{postfix: audit, marked-for-deletion: true}]}");
+  const auto report = apply_all(*manager);
+  EXPECT_THAT(report.deployments.at(0).notes, ::testing::Contains(HasSubstr("goes when it is empty")));
+  const auto schema_there = [&] {
+    return query("SELECT count(*) FROM pg_namespace WHERE nspname = '" + base + "_audit'", base);
+  };
+  EXPECT_EQ(schema_there(), "1");
+  ASSERT_EQ(ask(*tenant, "DROP TABLE " + base + "_audit.entry"), "");
+  auto settings = this->settings();
+  settings.deep_interval = 1ms;
+  DatabaseManager deep(projects_, main(), settings, tools());
+  EXPECT_THAT(to_text(plan(deep)), HasSubstr("marked for deletion, and empty"));
+  apply_all(deep);
+  EXPECT_EQ(schema_there(), "0");
+}
+
 }  // namespace
 }  // namespace opi::provision

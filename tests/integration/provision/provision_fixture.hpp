@@ -44,8 +44,9 @@ inline std::string project_text(const std::string& name, const std::vector<std::
 /// One process's view: pools, key and managers on one io_context.
 class ProvisionTest : public ::testing::Test {
  protected:
-  ProvisionTest()
-      : control_(server_.create_database("control")),
+  explicit ProvisionTest(test::PostgresServer& server = test::PostgresServer::shared())
+      : server_(server),
+        control_(server_.create_database("control")),
         number_(control_.substr(control_.find_last_not_of("0123456789") + 1)) {}
 
   /// A project name that no other test on this server has: "shop" and a number.
@@ -153,7 +154,7 @@ class ProvisionTest : public ::testing::Test {
     server_.execute_as_superuser(sql, database);
   }
 
-  test::PostgresServer& server_ = test::PostgresServer::shared();
+  test::PostgresServer& server_;
   const std::string control_;
   const std::string number_;
   asio::io_context io_;

@@ -71,25 +71,6 @@ TEST_F(Refusal, TwoDeclarationsOfOneNameAreRefusedBeforeAnySqlAndTheRestGoesOn) 
   EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname = '" + shop_ + "_a_prod'"), "0");
 }
 
-TEST_F(Refusal, CloneFromIsAnsweredAndNothingIsMade) {
-  const auto text =
-      "name: " + shop_ +
-      "\nclusters: [local]\nservices: [postgresql-database]\n"
-      "components:\n  - name: web\n    uses-services: [postgresql-database]\n"
-      "deployments:\n"
-      "  - name: prod\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n"
-      "  - name: copy\n    cluster: local\n    clone-from: prod\n    components: [{reference: web, image: "
-      "registry.example/web:1}]\n";
-  for (const auto& error : projects_.replace("projects/" + shop_ + ".yaml", "b1", "c1", text))
-    ADD_FAILURE() << error.to_string();
-  const auto planned = plan(*manager_);
-  EXPECT_THAT(to_text(planned), HasSubstr(shop_ + "/copy: not supported yet: clone-from"));
-  const auto report = apply(*manager_);
-  EXPECT_EQ(report.count(DeploymentOutcome::created), 1U);
-  EXPECT_EQ(report.count(DeploymentOutcome::refused), 1U);
-  EXPECT_EQ(query("SELECT count(*) FROM pg_database WHERE datname = '" + shop_ + "_copy'"), "0");
-}
-
 TEST_F(Refusal, ARoleThatTurnsUpBetweenPlanAndLockIsSeen) {
   declare(shop_, {"prod"});
   bool planted = false;

@@ -40,7 +40,7 @@ TEST_F(Migrations, PutEverythingIntoOneSchema) {
   Sessions sessions;
   ASSERT_TRUE(sessions.await(migrate(sessions.connect(settings()), in(20s))));
   EXPECT_EQ(tables(),
-            "opi.cluster_objects opi.control_keys opi.credentials opi.deployments opi.drift opi.history "
+            "opi.clones opi.cluster_objects opi.control_keys opi.credentials opi.deployments opi.drift opi.history "
             "opi.project_files opi.project_keys opi.schema_migrations opi.server_pools opi.servers opi.suspensions");
 }
 
