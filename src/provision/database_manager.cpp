@@ -240,7 +240,9 @@ Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look) {
 Task<Result<Plan>> DatabaseManager::plan(Selection selection) {
   auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("plan"));
-  co_return co_await plan_estate(&*estate, true);
+  auto plan = co_await plan_estate(&*estate, true);
+  if (plan) co_await plan_cluster(&*plan, std::move(selection));
+  co_return plan;
 }
 
 FlowTools DatabaseManager::flow_tools() {
@@ -254,6 +256,7 @@ FlowTools DatabaseManager::flow_tools() {
           .repository = settings_.repository,
           .log = tools_.log,
           .on_step = tools_.on_step,
+          .publisher = tools_.cluster,
           .rotation = settings_.rotation,
           .drift = settings_.drift};
 }
@@ -345,6 +348,8 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
   auto noted = co_await record_drift(&*estate, &*plan);
   if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
+  ClusterRound cluster;
+  co_await begin_cluster(&cluster, &*plan, selection, cause);
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -367,11 +372,14 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     report.deployments.push_back(std::move(settled));
   }
   queue_removals(*estate, *work, report);
+  cluster.items = work->queue;
   co_await run_flows(work);
+  co_await end_cluster(&cluster, work);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)
     tools_.log.warn("sources", "the versions in force could not be recorded", {{"cause", updated.error().to_string()}});
+  report_cluster(cluster, report);
   sort_rows(report);
   report.duration = since(began);
   co_return report;
@@ -390,7 +398,17 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
   if (wanted.empty()) {
     co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
-  co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
+  auto executor = co_await asio::this_coro::executor;
+  auto work = std::make_shared<Work>(executor);
+  work->cause = cause;
+  ClusterRound cluster;
+  cluster.items.push_back({.desired = wanted.front()});
+  co_await begin_cluster(&cluster, nullptr, {.project = project, .deployment = deployment}, cause);
+  work->reports.push_back(co_await run_flow(std::move(wanted.front()), std::move(cause)));
+  co_await end_cluster(&cluster, work);
+  ApplyReport report{.deployments = std::move(work->reports)};
+  report_cluster(cluster, report);
+  co_return std::move(report.deployments.front());
 }
 
 Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment) {

@@ -19,6 +19,7 @@
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
 #include "provision/rotation.hpp"
+#include "provision/secret_publisher.hpp"
 #include "provision/statements.hpp"
 #include "secrets/platform_key.hpp"
 #include "store/catalogue_locks.hpp"
@@ -44,6 +45,7 @@ struct FlowTools {
   std::string repository;
   Logger log;
   StepHook on_step = {};
+  SecretPublisher* publisher = nullptr;  ///< null: the control database is where credentials are read from
   RotationRules rotation = {};
   DriftPolicies drift = {};
 };
@@ -52,6 +54,7 @@ struct FlowTools {
 struct FlowOrder {
   bool look_deep = false;                     ///< the inside of the database is looked at though nothing asks for it
   std::optional<RotationPace> rotation = {};  ///< the other login takes over, with a new password
+  bool landed = false;  ///< the second run of one whose credentials were handed over later: nothing new is begun
 };
 
 /// One deployment, once.
@@ -90,6 +93,7 @@ class DeploymentFlow {
   Task<Result<>> set_journaled_password();
   Task<Result<>> record();
   Task<Result<>> publish();
+  Task<Result<>> hand_over();
   Task<Result<>> do_endings();
   Task<Result<>> end_login(store::CredentialSummary ending, std::vector<Action> actions);
   Task<> finish(Result<>* outcome);
@@ -130,6 +134,7 @@ class DeploymentFlow {
   std::optional<store::Credential> credential_;  ///< the one that is coming in, else the published one
   bool looked_inside_ = false;
   bool first_time_ = false;
+  bool handed_later_ = false;
   std::vector<store::HistoryEvent> history_;
   std::vector<std::string> notes_;
   std::size_t actions_done_ = 0;

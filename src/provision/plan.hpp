@@ -59,6 +59,8 @@ enum class ActionKind {
   drop_database,
   drop_role,
   forget,
+  // in the cluster
+  write_object,
 };
 std::string_view to_string(ActionKind kind) noexcept;
 
@@ -74,6 +76,7 @@ enum class Stage {
   disable,
   sessions,  ///< ended and waited for
   removal,   ///< worked on by RemovalFlow
+  cluster,   ///< worked on by ClusterManager
 };
 Stage stage_of(ActionKind kind) noexcept;
 
