@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "app/cluster_access.hpp"
 #include "app/control_access.hpp"
 #include "app/sealed_text.hpp"
 #include "app/settings_loader.hpp"
@@ -136,9 +137,16 @@ Task<Result<aio::PhaseOutcome>> Services::open_pools() {
   auto opened = co_await pools_.initialize(pool_configs(settings_), in(pools_start));
   if (!opened) co_return failure(std::move(opened.error()));
   pools_open_ = true;
-  databases_.emplace(
-      projects_, pools_.get("main")->get(), manager_settings(settings_),
-      provision::ManagerTools{.pools = &pools_, .key = &key_, .blocking = &blocking_, .log = log_.named("provision")});
+  auto& main = pools_.get("main")->get();
+  auto manager = manager_settings(settings_);
+  auto cluster =
+      make_cluster_manager(settings_, projects_, manager.rules,
+                           {.main = &main, .pools = &pools_, .key = &key_, .log = log_.named("cluster")}, blocking_);
+  if (!cluster) co_return failure(std::move(cluster.error()));
+  cluster_ = *std::move(cluster);
+  provision::ManagerTools tools{.pools = &pools_, .key = &key_, .blocking = &blocking_, .log = log_.named("provision")};
+  tools.cluster = cluster_.get();
+  databases_.emplace(projects_, main, std::move(manager), std::move(tools));
   aio::PhaseOutcome outcome;
   for (const auto& pool : *opened) {
     if (!pool.available) outcome.degraded.push_back(pool.name);

@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "git/mirror.hpp"
 #include "pg/database_pools.hpp"
+#include "provision/cluster_manager.hpp"
 #include "provision/database_manager.hpp"
 #include "provision/project_manager.hpp"
 #include "secrets/platform_key.hpp"
@@ -41,6 +42,8 @@ class Services {
   const provision::ProjectManager& projects() const noexcept { return projects_; }
   /// Once the pools were opened.
   provision::DatabaseManager& databases() { return databases_.value(); }
+  /// Once the pools were opened; null when no cluster is configured.
+  provision::ClusterManager* cluster() noexcept { return cluster_.get(); }
   /// The server of `main` that we run ourselves; null when somebody else does.
   PrivatePostgres* private_postgres() noexcept { return private_postgres_ ? &*private_postgres_ : nullptr; }
 
@@ -83,6 +86,7 @@ class Services {
   pg::DatabasePools pools_;
   std::atomic<bool> pools_open_ = false;
   provision::ProjectManager projects_;
+  std::unique_ptr<provision::ClusterManager> cluster_;  ///< null: none is configured
   std::optional<provision::DatabaseManager> databases_;
 };
 

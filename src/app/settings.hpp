@@ -20,8 +20,10 @@
 #include "base/secret_string.hpp"
 #include "git/mirror_settings.hpp"
 #include "pg/settings.hpp"
+#include "provision/cluster_objects.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/drift.hpp"
+#include "provision/gitops_manifests.hpp"
 
 namespace opi::app {
 
@@ -70,9 +72,70 @@ struct LogSettings {
   Setting<LogFormat> format{LogFormat::automatic};  ///< automatic: text on a terminal, JSON lines otherwise
 };
 
+enum class ClusterTargetKind { none, kubernetes, gitops };
+
+/// What namespaces carry and hold. Lists are of "key=value".
+struct NamespaceSettings {
+  Setting<std::vector<std::string>> labels{};
+  Setting<std::vector<std::string>> annotations{};
+  Setting<std::string> enforce{"baseline"};
+  Setting<std::string> warn{"restricted"};
+  Setting<std::string> audit{"restricted"};
+  Setting<std::string> pod_security_version{"latest"};
+  Setting<std::string> argocd_namespace{};
+  Setting<std::vector<std::string>> quota{};
+  Setting<std::vector<std::string>> limits_default{};
+  Setting<std::vector<std::string>> limits_request{};
+  Setting<std::vector<std::string>> limits_max{};
+  Setting<provision::ClusterRules::Traffic> traffic{provision::ClusterRules::Traffic::open};
+  Setting<std::vector<std::string>> platform{provision::ClusterRules{}.platform_namespaces};
+  Setting<provision::DriftPolicy> drift{provision::DriftPolicy::fix};
+};
+
+/// Credential Secrets and keys.
+struct ClusterSecretSettings {
+  Setting<std::vector<std::string>> annotations{};
+  Setting<std::vector<std::string>> templates{};
+  Setting<provision::DriftPolicy> drift{provision::DriftPolicy::fix};
+  Setting<std::chrono::milliseconds> key_overlap{std::chrono::hours{24}};
+};
+
+struct KubernetesSettings {
+  Setting<std::string> kubeconfig{};  ///< empty: we are in the cluster
+  Setting<std::string> context{};
+  Setting<bool> insecure{false};
+  Setting<std::uint32_t> requests_per_second{50};
+  Setting<std::uint32_t> requests_burst{100};
+  Setting<std::uint32_t> connections{8};
+};
+
+/// A repository that is written to.
+struct GitopsSettings {
+  Setting<std::string> url{};
+  Setting<std::string> branch{"main"};
+  Setting<std::string> path{};
+  Setting<provision::GitopsWiring> wiring{provision::GitopsWiring::flux};
+  Setting<std::string> flux_source{"flux-system"};
+  Setting<std::string> flux_namespace{"flux-system"};
+  Setting<std::vector<std::string>> key_recipients{};  ///< empty: the platform key's
+  Setting<std::string> username{};
+  SecretSetting password{};
+  Setting<std::string> ca_file{};
+  Setting<std::string> proxy{};
+  Setting<std::string> ssh_key_file{};
+  Setting<std::string> ssh_known_hosts_file{};
+  Setting<std::string> author_name{"Operations Manager"};
+  Setting<std::string> author_email{"operations-manager@localhost"};
+};
+
 struct ClusterSettings {
   Setting<std::string> name{"local"};  ///< deployments of this cluster are ours
   Setting<std::string> namespace_prefix{"rig-"};
+  Setting<ClusterTargetKind> target{ClusterTargetKind::none};
+  NamespaceSettings namespaces{};
+  ClusterSecretSettings secrets{};
+  KubernetesSettings kubernetes{};
+  GitopsSettings gitops{};
 };
 
 struct ControlSettings {
@@ -117,7 +180,8 @@ struct DatabaseSettings {
   Setting<std::chrono::milliseconds> lock_timeout{std::chrono::seconds{30}};
   Setting<std::chrono::milliseconds> idle_in_transaction_timeout{std::chrono::seconds{60}};
   Setting<std::string> application_name{"opi"};
-  Setting<std::vector<std::string>> projects{};  ///< who may name this pool; "*" is everybody, main's default
+  Setting<std::vector<std::string>> application_hosts{};  ///< where applications reach it; empty: where we do
+  Setting<std::vector<std::string>> projects{};           ///< who may name this pool; "*" is everybody, main's default
 
   PoolLimits pool{};
 

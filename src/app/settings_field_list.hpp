@@ -222,6 +222,8 @@ class FieldList {
   std::vector<Field> fields_;
 };
 
+/// cluster.*, but for its name and prefix: settings_fields_cluster.cpp.
+void describe_cluster(FieldList& list, ClusterSettings& cluster);
 /// clone, rotation, removal, drift, history: settings_fields_provision.cpp.
 void describe_provisioning(FieldList& list, Settings& settings);
 

@@ -83,6 +83,8 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
   list.secret("password", database.password, "Its password; without one none is sent.");
   list.text("database", database.database, database_name,
             "What a further pool connects to; main connects to control.database.");
+  list.list("application_hosts", database.application_hosts, list_host, 0, "a list of hosts",
+            "Where applications reach this server, for their Secrets; empty: where we reach it.");
   list.list("projects", database.projects, project_name, 0, "a list of projects, or \"*\"",
             "The projects that may name this pool; \"*\": all of them, which is the default of main.");
   list.enter("tls");
@@ -182,6 +184,7 @@ std::vector<Field> fields_of(Settings& settings) {
   list.enter("cluster");
   list.text("name", settings.cluster.name, plain, "Deployments of this cluster are ours, all others are left alone.");
   list.text("namespace_prefix", settings.cluster.namespace_prefix, namespace_prefix, "What the namespaces begin with.");
+  describe_cluster(list, settings.cluster);
   list.leave();
   list.enter("control");
   list.text("database", settings.control.database, database_name,

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <tuple>
 #include <utility>
 
@@ -45,6 +46,9 @@ Task<Result<>> ClusterManager::load(Look* look, pg::Connection* connection) {
   auto published = co_await store::published_credentials(connection, rules_.cluster);
   if (!published) co_return failure(std::move(published.error()));
   look->published = *std::move(published);
+  auto inventoried = co_await store::inventoried_deployments(connection, rules_.cluster);
+  if (!inventoried) co_return failure(std::move(inventoried.error()));
+  look->inventoried = *std::move(inventoried);
   co_return Result<>{};
 }
 
@@ -211,20 +215,39 @@ Result<ClusterWrite> ClusterManager::write_of(const Item& item) const {
 
 namespace {
 
-const kube::ResourceKind* kind_named(std::string_view name) {
-  static constexpr kube::ResourceKind kinds[] = {kube::namespaces, kube::secrets, kube::resource_quotas,
-                                                 kube::limit_ranges, kube::network_policies};
-  for (const auto& kind : kinds) {
-    if (kind.kind == name) return &kind;
+kube::ResourceKind kind_named(std::string_view name) {
+  for (const auto& kind :
+       {kube::namespaces, kube::secrets, kube::resource_quotas, kube::limit_ranges, kube::network_policies}) {
+    if (kind.kind == name) return kind;
   }
-  return nullptr;
+  throw std::logic_error("a kind in the control database that this program does not know");
 }
 
 }  // namespace
 
+/// The Secret of a deployment that went the whole way out: nobody declares it, and nothing of it is left to log in to.
+bool ClusterManager::is_forgotten(const Look& look, const store::ClusterObjectRow& row) {
+  if (row.deployment.empty() || row.version.empty()) return false;
+  const auto title = row.project + "/" + row.deployment;
+  return !look.inventoried.contains(title) && std::ranges::none_of(look.namespaces, [&](const DesiredNamespace& one) {
+    return one.project == row.project && std::ranges::find(one.deployments, row.deployment) != one.deployments.end();
+  });
+}
+
+ClusterManager::Pending ClusterManager::removal_of(const store::ClusterObjectRow& row, std::string why) {
+  Pending one{.reason = "Removed", .detail = std::move(why)};
+  one.write.object = {
+      .kind = kind_named(row.kind), .name_space = row.name_space, .name = row.name, .project = row.project};
+  one.write.object.deployment = row.deployment;
+  one.write.remove = true;
+  one.write.version = row.version;
+  return one;
+}
+
 Task<Result<ClusterOutcomes>> ClusterManager::begin_pass(ClusterSelection selection, store::Cause cause,
                                                          SteadyTime deadline) {
   Look found;
+  const bool everything = selection == nullptr;
   if (auto looked = co_await look(&found, std::move(selection), false, deadline); !looked)
     co_return failure(std::move(looked.error()).while_doing(target_->describe()));
   std::vector<Pending> pending;
@@ -263,16 +286,13 @@ Task<Result<ClusterOutcomes>> ClusterManager::begin_pass(ClusterSelection select
     pending.push_back(std::move(one));
   }
   for (const auto& row : found.superfluous) {
-    const auto* kind = kind_named(row.kind);
-    if (kind == nullptr) continue;
-    Pending one{
-        .write = {.object = {.kind = *kind, .name_space = row.name_space, .name = row.name, .project = row.project},
-                  .remove = true,
-                  .version = row.version},
-        .reason = "Removed",
-        .detail = "not wanted any more"};
-    one.title = std::ranges::find(found.namespaces, row.name_space, &DesiredNamespace::name)->titles().front();
-    pending.push_back(std::move(one));
+    pending.push_back(removal_of(row, "not wanted any more"));
+    pending.back().title =
+        std::ranges::find(found.namespaces, row.name_space, &DesiredNamespace::name)->titles().front();
+  }
+  if (everything) {
+    for (const auto& row : found.recorded)
+      if (is_forgotten(found, row)) pending.push_back(removal_of(row, "its deployment was removed"));
   }
   if (target_->writes_together()) {
     std::ranges::move(pending, std::back_inserter(pending_));

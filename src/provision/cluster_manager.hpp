@@ -102,6 +102,8 @@ class ClusterManager final : public SecretPublisher {
   void want_credentials(Look* look, const DesiredNamespace& wanted);
   Task<Result<>> observe(Look* look, SteadyTime deadline);
   void note_decisions(Look* look) const;
+  static bool is_forgotten(const Look& look, const store::ClusterObjectRow& row);
+  static Pending removal_of(const store::ClusterObjectRow& row, std::string why);
   std::string sealed_to(const std::string& project) const;
   Result<ClusterWrite> write_of(const Item& item) const;
   Task<Result<>> write_now(std::vector<Pending> pending, ClusterOutcomes* outcomes, store::Cause cause,

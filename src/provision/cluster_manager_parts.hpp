@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,7 @@ struct ClusterManager::Look {
   std::vector<DesiredNamespace> namespaces;
   std::vector<Item> items;
   std::vector<store::ClusterObjectRow> superfluous;
+  std::set<std::string> inventoried;  ///< deployments that are not forgotten, by "shop/prod"
   ClusterOutcomes outcomes;
 
   const store::ClusterObjectRow* known(const DesiredObject& object) const {

@@ -141,6 +141,7 @@ Task<Result<>> ClusterManager::write_now(std::vector<Pending> pending, ClusterOu
       ++stats_.failed;
       auto titles = one.titles.empty() ? std::vector{one.title} : one.titles;
       for (const auto& title : titles) {
+        if (title.empty()) continue;
         auto& outcome = (*outcomes)[title];
         if (!outcome.error) outcome.error = Error(written[i].error());
       }
@@ -149,7 +150,8 @@ Task<Result<>> ClusterManager::write_now(std::vector<Pending> pending, ClusterOu
       continue;
     }
     ++stats_.written;
-    auto& outcome = (*outcomes)[one.title];
+    ClusterOutcome nobodys;  // what is told of no deployment is in the history
+    auto& outcome = one.title.empty() ? nobodys : (*outcomes)[one.title];
     ++outcome.written;
     event.message =
         one.detail.empty() ? fmt::format("{}: {}", what, one.reason) : fmt::format("{}: {}", what, one.detail);

@@ -273,7 +273,9 @@ Task<Result<Plan>> DatabaseManager::plan_estate(Estate* estate, bool look) {
 Task<Result<Plan>> DatabaseManager::plan(Selection selection) {
   auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("plan"));
-  co_return co_await plan_estate(&*estate, true);
+  auto plan = co_await plan_estate(&*estate, true);
+  if (plan) co_await plan_cluster(&*plan, std::move(selection));
+  co_return plan;
 }
 
 FlowTools DatabaseManager::flow_tools() {
@@ -289,6 +291,7 @@ FlowTools DatabaseManager::flow_tools() {
           .repositories = &settings_.repositories,
           .log = tools_.log,
           .on_step = tools_.on_step,
+          .publisher = tools_.cluster,
           .rotation = settings_.rotation,
           .drift = settings_.drift};
 }
@@ -351,18 +354,22 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
   auto plan = co_await plan_estate(&*estate, approved);
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
   if (approved) {
-    if (const auto actual = plan->digest(); !same_digest(digest, actual)) {
+    Plan whole = *plan;  // what was shown; the cluster's part is planned again where it is done
+    co_await plan_cluster(&whole, selection);
+    if (const auto actual = whole.digest(); !same_digest(digest, actual)) {
       co_return failure(
           Error(ErrorKind::conflict, fmt::format("the world has moved: the plan's digest is {} now, not {}",
                                                  actual.substr(0, digest.size()), digest))
               .with_remedy("look at the new plan: opi plan")
               .handled_by(Handling::needs_person));
     }
-    auto recorded = co_await record_approval(&*plan, cause);
+    auto recorded = co_await record_approval(&whole, cause);
     if (!recorded) co_return failure(std::move(recorded.error()).while_doing("apply"));
   }
   auto noted = co_await record_drift(&*estate, &*plan);
   if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
+  ClusterRound cluster;
+  co_await begin_cluster(&cluster, &*plan, selection, cause);
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -387,11 +394,14 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
     report.deployments.push_back(std::move(settled));
   }
   queue_removals(*estate, *plan, approved, *work, report);
+  cluster.items = work->queue;
   co_await run_in_ranks(work, &estate->desired);
+  co_await end_cluster(&cluster, work);
   std::ranges::move(work->reports, std::back_inserter(report.deployments));
   auto updated = co_await update_sources(&*estate, &*plan);
   if (!updated)
     tools_.log.warn("sources", "the versions in force could not be recorded", {{"cause", updated.error().to_string()}});
+  report_cluster(cluster, report);
   sort_rows(report);
   report.duration = since(began);
   co_return report;
@@ -410,7 +420,17 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
   if (wanted.empty()) {
     co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
-  co_return co_await run_flow(std::move(wanted.front()), std::move(cause));
+  auto executor = co_await asio::this_coro::executor;
+  auto work = std::make_shared<Work>(executor);
+  work->cause = cause;
+  ClusterRound cluster;
+  cluster.items.push_back({.desired = wanted.front()});
+  co_await begin_cluster(&cluster, nullptr, {.project = project, .deployment = deployment}, cause);
+  work->reports.push_back(co_await run_flow(std::move(wanted.front()), std::move(cause)));
+  co_await end_cluster(&cluster, work);
+  ApplyReport report{.deployments = std::move(work->reports)};
+  report_cluster(cluster, report);
+  co_return std::move(report.deployments.front());
 }
 
 Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment,

@@ -51,13 +51,16 @@ struct ManagerSettings {
   DumpRules dump = {};  ///< of databases that are removed
 };
 
+class ClusterManager;
+
 /// What the manager works with. Everything is borrowed and outlives it.
 struct ManagerTools {
   pg::DatabasePools* pools = nullptr;         ///< further servers; null: there are none
   const secrets::PlatformKey* key = nullptr;  ///< seals and opens the journal
   aio::BlockingPool* blocking = nullptr;
   Logger log = {};
-  StepHook on_step = {};  ///< for tests: see StepHook
+  StepHook on_step = {};              ///< for tests: see StepHook
+  ClusterManager* cluster = nullptr;  ///< null: no cluster is looked after
 };
 
 /// A deployment that is in the inventory and that nobody declares.
@@ -181,6 +184,11 @@ class DatabaseManager {
   Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
   bool deep_look_is_due(const store::InventoryEntry* known) const;
   FlowTools flow_tools();
+  struct ClusterRound;
+  Task<> plan_cluster(Plan* plan, Selection selection);
+  Task<> begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause);
+  Task<> end_cluster(ClusterRound* round, std::shared_ptr<Work> work);
+  void report_cluster(const ClusterRound& round, ApplyReport& report) const;
   Error nothing_selected(const Selection& selection) const;
 
   ProjectManager& projects_;

@@ -18,8 +18,13 @@ Task<Result<ApplyReport>> DatabaseManager::rotate(Selection selection, store::Ca
   work->cause = std::move(cause);
   work->progress = std::move(progress);
   for (auto& one : wanted) work->queue.push_back({std::move(one), {.rotation = pace}});
+  ClusterRound cluster;
+  co_await begin_cluster(&cluster, nullptr, selection, work->cause);
+  cluster.items = work->queue;
   co_await run_flows(work);
+  co_await end_cluster(&cluster, work);
   ApplyReport report{.deployments = std::move(work->reports)};
+  report_cluster(cluster, report);
   sort_rows(report);
   report.duration = std::chrono::duration_cast<std::chrono::microseconds>(SystemClock().steady() - began);
   co_return report;

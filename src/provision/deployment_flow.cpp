@@ -122,6 +122,7 @@ Task<DeploymentReport> DeploymentFlow::run() {
   report.blob = desired_.source.blob;
   report.notes = std::move(notes_);
   report.actions = actions_done_;
+  report.handed_later = handed_later_ && outcome.has_value();
   if (refusal_) {
     report.outcome = DeploymentOutcome::refused;
     report.error = std::move(refusal_);

@@ -22,6 +22,7 @@
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
 #include "provision/rotation.hpp"
+#include "provision/secret_publisher.hpp"
 #include "provision/statements.hpp"
 #include "secrets/platform_key.hpp"
 #include "store/catalogue_locks.hpp"
@@ -49,6 +50,7 @@ struct FlowTools {
   const FollowedRepositories* repositories = nullptr;
   Logger log;
   StepHook on_step = {};
+  SecretPublisher* publisher = nullptr;  ///< null: the control database is where credentials are read from
   RotationRules rotation = {};
   DriftPolicies drift = {};
 };
@@ -58,6 +60,7 @@ struct FlowOrder {
   bool look_deep = false;                        ///< the inside of the database is looked at though nothing asks for it
   std::optional<RotationPace> rotation = {};     ///< the other login takes over, with a new password
   std::optional<ApprovedEffects> approved = {};  ///< only these are done
+  bool landed = false;  ///< the second run of one whose credentials were handed over later: nothing new is begun
 };
 
 /// One deployment, once.
@@ -107,6 +110,7 @@ class DeploymentFlow {
   Task<Result<>> record();
   Task<Result<>> publish();
   Task<Result<>> journal_intent(store::LoginSlot slot, std::optional<store::Credential>* to);
+  Task<Result<>> hand_over();
   Task<Result<>> do_endings();
   Task<Result<>> end_login(store::CredentialSummary ending, std::vector<Action> actions);
   Task<> finish(Result<>* outcome);
@@ -154,6 +158,7 @@ class DeploymentFlow {
   bool looked_inside_ = false;
   bool first_time_ = false;
   std::vector<Action> foreseen_;  ///< the plan that the work began with
+  bool handed_later_ = false;
   std::vector<std::string> notes_;
   std::size_t actions_done_ = 0;
   std::optional<Error> refusal_;

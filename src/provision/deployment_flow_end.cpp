@@ -120,6 +120,10 @@ Task<Result<>> DeploymentFlow::record() {
   const bool recorded =
       known.state == store::DeploymentState::ready && known.inputs_hash == inputs && known.last_error.empty();
   if (!finish_credential && !finish_reader && recorded && !looked_inside_ && !cloning()) co_return Result<>{};
+  if (finish_credential || cloning()) {
+    auto handed = co_await hand_over();
+    if (!handed || handed_later_) co_return handed;
+  }
   auto transaction = co_await pg::Transaction::begin(*control());
   if (!transaction) co_return failure(std::move(transaction.error()).while_doing(desired_.title()));
   Result<> done;
@@ -144,6 +148,19 @@ Task<Result<>> DeploymentFlow::record() {
   done = co_await transaction->commit();
   if (done) step("recorded");
   co_return done;
+}
+
+/// The application can read its credentials before the journal says so. Whoever dies in between, the next flow hands
+/// the same bytes over again.
+Task<Result<>> DeploymentFlow::hand_over() {
+  handed_later_ = false;
+  if (tools_->publisher == nullptr) co_return Result<>{};
+  const auto database = cloning() ? clone_->make->database : known_->deployment.database_name;
+  auto handed = co_await tools_->publisher->hand_over(control(), &desired_, database, &*credential_, deadline_);
+  if (!handed) co_return failure(std::move(handed.error()).while_doing(desired_.title()));
+  handed_later_ = *handed == HandOver::later;
+  step("handed over");
+  co_return Result<>{};
 }
 
 /// The application is given this login from now on; the one before keeps the time that it is promised.

@@ -19,6 +19,10 @@ std::string utc(WallTime time) {
 
 /// The durable intent for the other login is the recorded wish: whoever dies after it, the next pass goes on.
 Task<Result<>> DeploymentFlow::rotate(RotationPace pace) {
+  if (order_.landed) {
+    if (pace == RotationPace::immediately && !handed_later_) co_return co_await end_now();
+    co_return Result<>{};
+  }
   if (first_time_) {
     notes_.push_back("was made just now; its password is new");
     co_return Result<>{};
@@ -35,7 +39,7 @@ Task<Result<>> DeploymentFlow::rotate(RotationPace pace) {
   if (!intent) co_return failure(std::move(intent.error()).while_doing(desired_.title()));
   step("rotation: intent");
   auto settled = co_await settle();
-  if (!settled || refusal_) co_return settled;
+  if (!settled || refusal_ || handed_later_) co_return settled;
   if (pace == RotationPace::immediately) {
     auto ended = co_await end_now();
     if (!ended || refusal_) co_return ended;

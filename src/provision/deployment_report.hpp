@@ -41,6 +41,7 @@ struct DeploymentReport {
   std::optional<Error> error = {};
   std::vector<std::string> notes = {};  ///< what was seen and left alone
   std::size_t actions = 0;              ///< how many were done
+  bool handed_later = false;            ///< its credentials are collected with others, and have not landed yet
   std::string file = {};                ///< the declaration's file and version, for whoever records what was acted on
   std::string blob = {};
 

@@ -121,6 +121,10 @@ Task<> KubernetesTarget::for_each(std::vector<std::size_t> indices, Step step) {
   co_await asio::this_coro::throw_if_cancelled(true);
 }
 
+SteadyTime KubernetesTarget::soon(SteadyTime deadline) const {
+  return std::min(deadline, SystemClock().steady() + options_.call_time);
+}
+
 /// Namespaces are all listed, so that those of others are seen; of everything else only what carries our label.
 Task<Result<>> KubernetesTarget::list_kind(Looking* looking, kube::ResourceKind kind) {
   const bool all = kind == kube::namespaces;
@@ -148,7 +152,7 @@ Task<Result<>> KubernetesTarget::list_all(Looking* looking) {
 
 Task<> KubernetesTarget::ask_for(Looking* looking, std::size_t index) {
   const auto& object = *looking->objects[index].object;
-  auto found = co_await client_->get(object.object(), looking->deadline);
+  auto found = co_await client_->get(object.object(), soon(looking->deadline));
   if (found) {
     looking->found.insert_or_assign(Looking::key(object), *std::move(found));
   } else if (found.error().kind != ErrorKind::not_found && !looking->failed) {
@@ -236,16 +240,16 @@ Task<Result<std::vector<ObservedObject>>> KubernetesTarget::observe(std::vector<
 Task<Result<Written>> KubernetesTarget::apply(ClusterWrite* write, SteadyTime deadline) {
   const auto& object = write->object;
   if (write->remove) {
-    auto gone = co_await client_->remove(object.object(), write->version, deadline);
+    auto gone = co_await client_->remove(object.object(), write->version, soon(deadline));
     if (!gone && gone.error().kind != ErrorKind::not_found) co_return failure(std::move(gone.error()));
     co_return Written{};
   }
   Object body = write->data ? with_data(object, *write->data, write->content_hash) : object.body;
   Written written;
-  auto stored = co_await client_->apply(object.kind, body, {}, deadline);
+  auto stored = co_await client_->apply(object.kind, body, {}, soon(deadline));
   if (!stored && kube::has_status(stored.error(), 409) && write->force) {
     written.notes = rivals(stored.error());
-    stored = co_await client_->apply(object.kind, body, {.force = true}, deadline);
+    stored = co_await client_->apply(object.kind, body, {.force = true}, soon(deadline));
   }
   if (write->data) wipe_secret(body);
   if (!stored) co_return failure(std::move(stored.error()));
@@ -287,7 +291,7 @@ Task<std::vector<Result<Written>>> KubernetesTarget::write(std::vector<ClusterWr
 
 Task<> KubernetesTarget::tell_one(std::vector<ClusterEvent>* events, SteadyTime deadline, std::size_t index) {
   const auto& event = (*events)[index];
-  auto told = co_await client_->create(kube::events, event_object(event, options_.reporter), deadline);
+  auto told = co_await client_->create(kube::events, event_object(event, options_.reporter), soon(deadline));
   if (!told)
     log_.debug(kube::to_string(event.object.object()), "its event was not taken",
                {{"cause", told.error().to_string()}});

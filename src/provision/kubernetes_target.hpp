@@ -19,6 +19,7 @@ struct KubernetesOptions {
   std::size_t parallelism = 8;  ///< objects worked on at the same time
   /// With so many objects to look at, whole collections are listed; with fewer, each is asked for.
   std::size_t list_from = 20;
+  std::chrono::seconds call_time{60};           ///< of one request with its repetitions, whatever the whole may take
   std::string reporter = "operations-manager";  ///< the source of events
 };
 
@@ -48,6 +49,7 @@ class KubernetesTarget final : public ClusterTarget {
   Task<Result<>> list_kind(Looking* looking, kube::ResourceKind kind);
   Task<> ask_for(Looking* looking, std::size_t index);
   void judge_all(Looking* looking) const;
+  SteadyTime soon(SteadyTime deadline) const;
   ObservedObject judge(const LookedAt& looked, const kube::Object* found) const;
   Task<> write_one(Writing* writing, std::size_t index);
   Task<Result<Written>> apply(ClusterWrite* write, SteadyTime deadline);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "provision/cluster_manager.hpp"
 #include "provision/database_manager.hpp"
 #include "provision/removal_flow.hpp"
 #include "store/clones.hpp"
@@ -50,6 +51,13 @@ struct DatabaseManager::Work {
   Progress progress;
   std::vector<DeploymentReport> reports;
   asio::steady_timer ended;  ///< cancelled when the last worker ends
+};
+
+/// The cluster's part of one pass.
+struct DatabaseManager::ClusterRound {
+  ClusterOutcomes outcomes;
+  std::optional<Error> failed = {};    ///< the cluster could not be asked at all
+  std::vector<Work::Item> items = {};  ///< as they were queued, for those that are handed over later
 };
 
 }  // namespace opi::provision

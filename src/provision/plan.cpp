@@ -331,6 +331,7 @@ Stage stage_of(ActionKind kind) noexcept {
   if (kind == ActionKind::verify_login) return Stage::verify;
   if (kind == ActionKind::rotate_login) return Stage::rotation;
   if (kind == ActionKind::disable_login) return Stage::disable;
+  if (kind == ActionKind::write_object) return Stage::cluster;
   return kind == ActionKind::end_sessions ? Stage::sessions : Stage::removal;
 }
 

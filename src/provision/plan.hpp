@@ -67,6 +67,8 @@ enum class ActionKind {
   drop_database,
   drop_role,
   forget,
+  // in the cluster
+  write_object,
 };
 std::string_view to_string(ActionKind kind) noexcept;
 
@@ -84,6 +86,7 @@ enum class Stage {
   disable,
   sessions,  ///< ended and waited for
   removal,   ///< worked on by RemovalFlow
+  cluster,   ///< worked on by ClusterManager
 };
 Stage stage_of(ActionKind kind) noexcept;
 

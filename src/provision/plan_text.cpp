@@ -73,7 +73,7 @@ void append_deployment(std::string& text, const DeploymentPlan& plan) {
   }
   const auto left = std::ranges::count_if(plan.drifts, [](const Drift& one) { return one.policy != DriftPolicy::fix; });
   if (plan.actions.empty() && plan.notes.empty() && left == 0) return;
-  text += fmt::format("{} on {}", plan.title(), plan.pool);
+  text += plan.pool.empty() ? plan.title() : fmt::format("{} on {}", plan.title(), plan.pool);
   if (!plan.server_version.empty()) text += fmt::format(" (PostgreSQL {})", plan.server_version);
   text += '\n';
   for (const auto& action : plan.actions) {
@@ -165,6 +165,7 @@ std::string_view to_string(ActionKind kind) noexcept {
     case ActionKind::drop_database: return "drop_database";
     case ActionKind::drop_role: return "drop_role";
     case ActionKind::forget: return "forget";
+    case ActionKind::write_object: return "write_object";
   }
   return "unknown";
 }

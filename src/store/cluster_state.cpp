@@ -116,4 +116,13 @@ Task<Result<std::vector<PublishedCredential>>> published_credentials(pg::Connect
   co_return all;
 }
 
+Task<Result<std::set<std::string>>> inventoried_deployments(pg::Connection* connection, std::string cluster) {
+  const auto rows = co_await connection->query(
+      "SELECT project || '/' || deployment FROM opi.deployments WHERE cluster = $1", {cluster});
+  if (!rows) co_return failure(rows.error());
+  std::set<std::string> all;
+  for (const pg::Row row : *rows) all.insert(row.get<std::string>(0));
+  co_return all;
+}
+
 }  // namespace opi::store

@@ -3,6 +3,7 @@
 /// What we wrote to a cluster: which objects are ours, what they held, and what is wrong with them.
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,5 +55,8 @@ struct PublishedCredential {
 
 /// Of every deployment of `cluster` that is ready, by project and deployment. One statement.
 Task<Result<std::vector<PublishedCredential>>> published_credentials(pg::Connection* connection, std::string cluster);
+
+/// "shop/prod" of every deployment of `cluster` that is in the inventory, whatever its state. One statement.
+Task<Result<std::set<std::string>>> inventoried_deployments(pg::Connection* connection, std::string cluster);
 
 }  // namespace opi::store

@@ -207,6 +207,12 @@ class ClusterBase : public ProvisionTest {
     if (!landed) throw std::runtime_error(landed.error().to_string());
     return *std::move(outcomes);
   }
+  /// Databases and cluster in one pass, as the program has it.
+  std::unique_ptr<DatabaseManager> with(ClusterManager& cluster, StepHook hook = {}) {
+    auto both = tools(std::move(hook));
+    both.cluster = &cluster;
+    return std::make_unique<DatabaseManager>(projects_, main(), settings(), std::move(both));
+  }
   SecretRef database_secret(const std::string& project, const std::string& deployment) const {
     return {
         .name_space = "rig-" + project, .name = deployment + "-database", .project = project, .deployment = deployment};
@@ -390,6 +396,86 @@ TEST_P(Cluster, CredentialsAreHandedOverBeforeTheJournalSaysDone) {
   EXPECT_EQ(world_->writes(), writes) << "the same again writes nothing";
 }
 
+TEST_P(Cluster, OnePassMakesDatabaseNamespaceKeyAndSecretAndTheNextOneNothing) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod", "staging"});
+  const auto bare = unique("bare");
+  for (const auto& error : projects_.replace(
+           "projects/" + bare + ".yaml", "b0", "c1",
+           "name: " + bare +
+               "\nclusters: [local]\ncomponents:\n  - name: web\ndeployments:\n  - name: "
+               "prod\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n"))
+    ADD_FAILURE() << error.to_string();
+  auto cluster_side = cluster();
+  auto manager = with(*cluster_side);
+  const auto text = to_text(plan(*manager));
+  EXPECT_THAT(text, HasSubstr("+ namespace rig-" + shop));
+  EXPECT_THAT(text, HasSubstr("+ secret    rig-" + shop + "/prod-database"));
+  const auto report = apply_all(*manager);
+  EXPECT_EQ(report.deployments.size(), 3U) << "the one without a database has a namespace as well";
+  EXPECT_TRUE(world_->has_namespace(bare, "rig-" + bare));
+  for (const std::string deployment : {"prod", "staging"}) {
+    const auto expected = credentials(*manager, shop, deployment);
+    const auto secret = world_->read(database_secret(shop, deployment));
+    ASSERT_TRUE(secret);
+    EXPECT_EQ(secret->at("uri"), expected.uri().reveal());
+  }
+  const auto writes = world_->writes();
+  for (const auto& row : apply_all(*manager).deployments)
+    EXPECT_EQ(row.outcome, DeploymentOutcome::unchanged) << row.title();
+  EXPECT_EQ(world_->writes(), writes);
+  EXPECT_TRUE(plan(*manager).empty()) << to_text(plan(*manager));
+}
+
+TEST_P(Cluster, WhatCannotBeHandedOverIsNotDoneAndGoesOnWithTheSameBytes) {
+  const auto shop = unique("shop");
+  const auto wiki = unique("wiki");
+  declare(shop, {"prod"});
+  declare(wiki, {"prod"});
+  const auto secret = database_secret(shop, "prod");
+  world_->plant(secret);
+  auto cluster_side = cluster();
+  std::vector<std::string> steps;
+  auto manager = with(*cluster_side, [&](std::string_view step) { steps.emplace_back(step); });
+  const auto report = apply(*manager);
+  ASSERT_EQ(report.deployments.size(), 2U);
+  ASSERT_TRUE(report.deployments[0].error);
+  EXPECT_THAT(report.deployments[0].error->to_string(), HasSubstr("not ours"));
+  EXPECT_FALSE(report.deployments[1].error) << "the other project is not held up";
+  EXPECT_FALSE(await(manager->credentials(shop, "prod"))) << "the journal does not say done";
+  world_->erase(secret);
+  apply_all(*manager);
+  const auto expected = credentials(*manager, shop, "prod");
+  EXPECT_EQ(world_->read(secret)->at("DATABASE_PASSWORD"), expected.password.reveal());
+  EXPECT_EQ(query("SELECT max(generation) FROM opi.credentials c JOIN opi.deployments d ON d.id = c.deployment_id "
+                  "WHERE d.project = '" +
+                      shop + "'",
+                  control_),
+            "1");
+  const auto at = [&](std::string_view name) { return std::ranges::find(steps, name) - steps.begin(); };
+  EXPECT_LT(at("verified"), at("handed over")) << "the login was proven before";
+  EXPECT_LT(at("handed over"), at("recorded")) << "and the journal ends after";
+}
+
+TEST_P(Cluster, ARotationThroughThePassHandsTheNewLoginOver) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod"});
+  auto cluster_side = cluster();
+  auto manager = with(*cluster_side);
+  apply_all(*manager);
+  const auto before = world_->read(database_secret(shop, "prod"));
+  for (const auto pace : {RotationPace::seamless, RotationPace::immediately}) {
+    auto rotated = await(manager->rotate({.project = shop}, cause_, pace));
+    ASSERT_TRUE(rotated);
+    for (const auto& row : rotated->deployments) EXPECT_FALSE(row.error) << row.error->to_string();
+    const auto now_there = world_->read(database_secret(shop, "prod"));
+    const auto expected = credentials(*manager, shop, "prod");
+    EXPECT_EQ(now_there->at("uri"), expected.uri().reveal());
+    EXPECT_TRUE(log_in(expected));
+  }
+  EXPECT_NE(world_->read(database_secret(shop, "prod")), before);
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, Cluster, ::testing::Values(Where::kubernetes, Where::gitops),
                          [](const auto& one) { return one.param == Where::kubernetes ? "Kubernetes" : "Gitops"; });
 
@@ -512,6 +598,12 @@ TEST_F(KubernetesCluster, NeedsTheRightsOfItsManifestAndNoOthers) {
     pass(*cluster(rules));
   }
   pass(*cluster());
+  // It went the whole way out.
+  projects_.remove("projects/" + shop + ".yaml");
+  execute("DELETE FROM opi.deployments WHERE project = '" + shop + "'", control_);
+  pass(*cluster());
+  EXPECT_FALSE(world_->read(database_secret(shop, "prod")));
+  EXPECT_TRUE(world_->has_namespace(shop, "rig-" + shop)) << "namespaces stay";
   EXPECT_EQ(needed_by(api_->requests()), granted());
 }
 
