@@ -146,7 +146,8 @@ std::vector<std::string> statements_for(const Action& action, const StatementCon
     case Stage::copy:
     case Stage::verify:
     case Stage::rotation:
-    case Stage::removal: return {};
+    case Stage::removal:
+    case Stage::cluster: return {};
     // For the record: how it is done depends on who we are.
     case Stage::sessions:
       return {"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = " +

@@ -41,7 +41,7 @@ class Ledger {
     if (!open_) return;
     const Turn turn(&busy_);
     if (!open_ || memory == nullptr || used_ == places_.size() / 2) return;
-    Place& place = find(memory);
+    Place& place = places_[find(memory)];
     if (place.memory == nullptr) ++used_;
     place = {.memory = memory, .size = static_cast<std::int64_t>(size)};
     bytes_ += place.size;
@@ -49,13 +49,24 @@ class Ledger {
   void remove(const volatile void* memory) noexcept {
     if (!open_ || memory == nullptr) return;
     const Turn turn(&busy_);
-    if (open_) bytes_ -= std::exchange(find(memory).size, 0);
+    std::size_t hole = find(memory);
+    if (!open_ || places_[hole].memory == nullptr) return;
+    --used_;
+    bytes_ -= places_[hole].size;
+    // What stands behind it moves up, so that `find` still comes by it.
+    for (std::size_t at = next(hole); places_[at].memory != nullptr; at = next(at)) {
+      const std::size_t from_home = (at - home(places_[at].memory)) % places_.size();
+      if (from_home < (at - hole) % places_.size()) continue;
+      places_[hole] = places_[at];
+      hole = at;
+    }
+    places_[hole] = {};
   }
 
  private:
   struct Place {
     const volatile void* memory = nullptr;
-    std::int64_t size = 0;  ///< 0: it is gone again
+    std::int64_t size = 0;
   };
   class Turn {
    public:
@@ -70,11 +81,15 @@ class Ledger {
    private:
     std::atomic_flag* busy_;
   };
+  std::size_t home(const volatile void* memory) const noexcept {
+    return (reinterpret_cast<std::uintptr_t>(memory) * 0x9e37'79b9'7f4a'7c15U >> 40U) % places_.size();
+  }
+  std::size_t next(std::size_t at) const noexcept { return (at + 1) % places_.size(); }
   /// Where it is, or would be; at most half of the places are taken.
-  Place& find(const volatile void* memory) noexcept {
-    std::size_t at = (reinterpret_cast<std::uintptr_t>(memory) >> 4U) * 0x9e37'79b9U % places_.size();
-    while (places_[at].memory != nullptr && places_[at].memory != memory) at = (at + 1) % places_.size();
-    return places_[at];
+  std::size_t find(const volatile void* memory) const noexcept {
+    std::size_t at = home(memory);
+    while (places_[at].memory != nullptr && places_[at].memory != memory) at = next(at);
+    return at;
   }
 
   std::atomic_flag busy_;
