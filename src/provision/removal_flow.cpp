@@ -311,6 +311,8 @@ Task<Result<>> RemovalFlow::drop_databases() {
 Task<Result<>> RemovalFlow::drop_database(std::string name) {
   const auto drop = fmt::format("DROP DATABASE {} WITH (FORCE)", pg::quote_identifier(name));
   const bool as_owner = !observed_.facts.superuser && !observed_.facts.inherit;
+  // Before the session is another role's, which has no rights on the history.
+  if (auto written = co_await write_ahead("drop_database", drop); !written) co_return written;
   if (as_owner) {
     auto role = co_await run_alone(server(), "SET ROLE " + pg::quote_identifier(record().base_name));
     if (!role) co_return role;

@@ -187,7 +187,8 @@ std::string single_quoted(std::string_view text) {
 
 std::string literal(std::string_view text, std::size_t indent, std::size_t deeper) {
   std::string written = "|";
-  if (text[0] == ' ' || text[0] == '\n') written += std::to_string(deeper);
+  // A tab too, where libyaml would not write it and then not read what it wrote: it takes the tab for indentation.
+  if (text[0] == ' ' || text[0] == '\n' || text[0] == '\t') written += std::to_string(deeper);
   if (!text.ends_with('\n')) {
     written += '-';
   } else if (text.size() == 1 || text[text.size() - 2] == '\n') {

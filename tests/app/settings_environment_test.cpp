@@ -24,6 +24,8 @@ std::vector<std::string> lines(const Checked<Settings>& settings) {
   return result;
 }
 
+constexpr const char* some_recipient = "age1tpvrerc99al9t4sdqf0gn795yu72uan4dx2q9nxkv7sgtg3n855qe2mukc";
+
 constexpr std::string_view two_pools = "databases: {main: {}, second-one: {}}\n";
 
 std::vector<std::string> all_paths() {
@@ -41,6 +43,7 @@ std::string another_value(const Field& field) {
   if (field.path.ends_with(".address")) return "0.0.0.0";
   switch (field.kind) {
     case FieldKind::text:
+      if (field.takes == "a level of Pod Security") return "privileged";
       if (field.path.ends_with("proxy")) return "http://proxy.example.org:3128";
       return field.path.ends_with("url") ? "https://git.example.org/p.git" : "other";
     case FieldKind::number:
@@ -52,7 +55,10 @@ std::string another_value(const Field& field) {
       const std::string last = field.takes.substr(field.takes.rfind(' ') + 1);
       return last;
     }
-    case FieldKind::list: return "one, two";
+    case FieldKind::list:
+      if (field.takes == "a list of key=value" || field.takes == "a list of key=text") return "one=1, two=2";
+      if (field.takes == "a list of public keys") return some_recipient;
+      return field.path.ends_with("approval") ? "drop, clone-over" : "one, two";
     case FieldKind::secret: return "hunter2";
     case FieldKind::path: return "/some/where";
   }

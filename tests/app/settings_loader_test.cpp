@@ -145,7 +145,7 @@ constexpr Wrong wrong_settings[] = {
      "opi.yaml:2:1: kitchen: is not a known field; known here: environment, log, cluster, control, databases, "
      "private_postgres, "
      "projects, "
-     "secrets, http, probes, provision, rotation, removal, drift, state"},
+     "secrets, http, probes, provision, clone, rotation, removal, drift, history, state"},
     {"UnknownFieldDeep", "databases:\n  main:\n    pool:\n      maxx: 3\n",
      "opi.yaml:4:7: databases.main.pool.maxx: is not a known field; did you mean max?"},
     {"SectionIsAText", "databases: {main: {}}\nhttp: yes please\n",

@@ -190,10 +190,9 @@ void initialise_cluster(const fs::path& template_folder, int version) {
   fs::permissions(folder / "password", fs::perms::owner_read | fs::perms::owner_write);
   give_to_server_user(folder);
   give_to_server_user(folder / "password");
-  run_to_end(as_server_user({postgres_program_directory(version) / "initdb", "--no-sync", "--no-instructions",
-                             "--wal-segsize=1", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres",
-                             "--auth=scram-sha-256", "--pwfile=" + (folder / "password").string(),
-                             "--pgdata=" + (folder / "data").string()}),
+  run_to_end(as_server_user({postgres_program_directory(version) / "initdb", "--no-sync", "--wal-segsize=1",
+                             "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--auth=scram-sha-256",
+                             "--pwfile=" + (folder / "password").string(), "--pgdata=" + (folder / "data").string()}),
              folder / "initdb.log");
   fs::rename(folder, template_folder);
 }

@@ -255,7 +255,6 @@ TEST_F(TransportTest, stop_returns_within_its_deadline_in_the_middle_of_a_fetch)
     context.run_one_for(50ms);
   }
   ASSERT_EQ(server.cut_off(), 1U) << "half a pack has come";
-  EXPECT_EQ(monitor.status().children.ls_remote, 1U);
   const auto began = std::chrono::steady_clock::now();
   const auto stopped = run_coroutine(context, monitor.stop());
   EXPECT_TRUE(stopped) << stopped.error().to_string();

@@ -447,7 +447,7 @@ TEST_P(Cluster, WhatCannotBeHandedOverIsNotDoneAndGoesOnWithTheSameBytes) {
   apply_all(*manager);
   const auto expected = credentials(*manager, shop, "prod");
   EXPECT_EQ(world_->read(secret)->at("DATABASE_PASSWORD"), expected.password.reveal());
-  EXPECT_EQ(query("SELECT max(generation) FROM opi.credentials c JOIN opi.deployments d ON d.id = c.deployment_id "
+  EXPECT_EQ(query("SELECT max(c.generation) FROM opi.credentials c JOIN opi.deployments d ON d.id = c.deployment_id "
                   "WHERE d.project = '" +
                       shop + "'",
                   control_),
