@@ -279,7 +279,11 @@ std::expected<Arguments, Leave> parse_arguments(int argc, const char* const* arg
     std::ostringstream err;
     const int code = program.exit(problem, out, err);
     if (code == 0) return std::unexpected(Leave{exit_done, out.str()});
-    return std::unexpected(Leave{exit_usage, "opi: " + std::string(problem.what()) + "; opi --help says more\n"});
+    const auto unknown = program.remaining(true);
+    const auto what = unknown.empty() || problem.get_name() != "RequiredError"
+                          ? std::string(problem.what())
+                          : "\"" + unknown.front() + "\" is no command";
+    return std::unexpected(Leave{exit_usage, "opi: " + what + "; opi --help says more\n"});
   }
   return arguments;
 }

@@ -23,6 +23,13 @@ provision::Selection selection_of(const Arguments& arguments) {
   return {.project = arguments.project, .deployment = arguments.deployment};
 }
 
+/// Of whom nobody has heard, nothing is not the answer.
+Error nothing_selected(const Arguments& arguments) {
+  const auto name = arguments.deployment.empty() ? arguments.project : arguments.project + "/" + arguments.deployment;
+  return Error(ErrorKind::not_found, name + ": is declared nowhere, and nothing of it is left")
+      .with_remedy("opi plan, without a name, shows all there is");
+}
+
 int plan_exit_code(const provision::Plan& plan) {
   const auto counts = plan.counts();
   if (counts.refused != 0 || counts.waiting != 0) return exit_failed;
@@ -32,6 +39,8 @@ int plan_exit_code(const provision::Plan& plan) {
 Task<int> plan(app::Services* services, Arguments arguments) {
   auto planned = co_await services->databases().plan(selection_of(arguments));
   if (!planned) co_return complain(planned.error());
+  if (planned->deployments.empty() && planned->kept.empty() && !arguments.project.empty())
+    co_return complain(nothing_selected(arguments));
   std::cout << (arguments.json ? to_json(*planned) : to_text(*planned));
   co_return plan_exit_code(*planned);
 }
@@ -45,6 +54,7 @@ Task<int> apply(app::Services* services, Arguments arguments) {
   }
   auto report = co_await services->databases().apply(selection_of(arguments), command_cause(), {}, std::move(digest));
   if (!report) co_return complain(report.error());
+  if (report->deployments.empty() && !arguments.project.empty()) co_return complain(nothing_selected(arguments));
   std::cout << (arguments.json ? report_json(*report) : report_text(*report, colours_wanted(STDOUT_FILENO)));
   co_return report_exit_code(*report);
 }

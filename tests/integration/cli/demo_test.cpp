@@ -38,6 +38,11 @@ TEST_F(DemoTest, OnceProvisionsEverythingAndASecondRunHasNothingToDo) {
   EXPECT_THAT(second.output, Not(HasSubstr("created")));
   EXPECT_THAT(second.output, HasSubstr(" 0 failed"));
   EXPECT_EQ(run_opi(folder_.path(), {"plan"}).exit_code, 0);
+  for (const char* command : {"plan", "apply"}) {
+    const auto unknown = run_opi(folder_.path(), {command, "shpo"});
+    EXPECT_EQ(unknown.exit_code, 1) << command;
+    EXPECT_THAT(unknown.error_output, HasSubstr("shpo: is declared nowhere"));
+  }
 
   // What it prints for connecting logs in as the owner of the database, with no password to type.
   const auto psql = run_opi(folder_.path(), {"psql", "shop", "prod", "--", "-Atc",

@@ -24,7 +24,7 @@ class RefusalTest : public testing::Test {
 
 TEST_F(RefusalTest, BadUsageIs64) {
   expect({}, 64, "opi: ");
-  expect({"frobnicate"}, 64, "opi: ");
+  expect({"frobnicate"}, 64, "\"frobnicate\" is no command");
   expect({"credentials", "shop"}, 64, "deployment is required");
 }
 
