@@ -132,6 +132,17 @@ Task<Result<>> make_repository(fs::path directory, fs::path examples, SteadyTime
   co_return Result<>{};
 }
 
+Task<Result<>> make_empty_repository(fs::path where, SteadyTime deadline) {
+  const fs::path fresh = where.string() + ".new";
+  std::error_code ec;
+  fs::remove_all(fresh, ec);
+  auto made = co_await git({"init", "--quiet", "--bare", "--initial-branch=main", "--", fresh.string()}, deadline);
+  if (!made) co_return failure(std::move(made.error()));
+  fs::rename(fresh, where, ec);
+  if (ec) co_return failure(ErrorKind::denied, fmt::format("cannot rename {}: {}", fresh.string(), ec.message()));
+  co_return Result<>{};
+}
+
 // YAML takes every JSON string as it is; paths may hold anything.
 std::string yaml_quoted(const fs::path& path) {
   std::string quoted = "\"";
@@ -150,6 +161,10 @@ environment: demo
 cluster:
   name: local
   namespace_prefix: rig-
+  # Namespaces, keys and Secrets go into a repository, as for Flux. With an API server at hand: target: kubernetes.
+  target: gitops
+  gitops:
+    url: {cluster}
 private_postgres:
   directory: {postgres}
 databases:
@@ -178,6 +193,7 @@ probes:
       fmt::arg("postgres", yaml_quoted(directory / "postgres")), fmt::arg("postgres_port", demo.postgres_port),
       fmt::arg("password", yaml_quoted(directory / "postgres-password")),
       fmt::arg("repository", yaml_quoted(git::file_url(demo.repository.string()))),
+      fmt::arg("cluster", yaml_quoted(git::file_url(demo.cluster.string()))),
       fmt::arg("key", yaml_quoted(directory / "platform-key.txt")), fmt::arg("state", yaml_quoted(directory / "state")),
       fmt::arg("http_port", demo.http_port), fmt::arg("probes_port", demo.probes_port));
 }
@@ -228,7 +244,8 @@ Task<Result<Demo>> prepare_demo(DemoOptions options, SteadyTime deadline) {
 
   Demo demo{.configuration = directory / "opi.yaml",
             .repository = directory / "projects.git",
-            .checkout = directory / "checkout"};
+            .checkout = directory / "checkout",
+            .cluster = directory / "cluster.git"};
   const auto now = iso_utc(std::chrono::system_clock::now());
   if (!fs::exists(directory / "platform-key.txt", ec)) {
     auto made = write_secret_once(directory / "platform-key.txt", secrets::PlatformKey::generate().to_key_file(now));
@@ -247,6 +264,10 @@ Task<Result<Demo>> prepare_demo(DemoOptions options, SteadyTime deadline) {
   if (!fs::exists(demo.checkout, ec)) {
     auto cloned = co_await git({"clone", "--quiet", "--", demo.repository.string(), demo.checkout.string()}, deadline);
     if (!cloned) co_return failure(std::move(cloned.error()));
+  }
+  if (!fs::exists(demo.cluster, ec)) {
+    auto made = co_await make_empty_repository(demo.cluster, deadline);
+    if (!made) co_return failure(std::move(made.error()));
   }
   auto head = co_await git({"-C", demo.repository.string(), "rev-parse", "--short=7", "main"}, deadline);
   if (!head) co_return failure(std::move(head.error()));

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t blocking_threads = 4;
 constexpr auto private_postgres_start = 60s;
-constexpr auto private_postgres_stop = 30s;
+constexpr auto private_postgres_stop = 60s;
 // The pools are up in seconds whatever their servers do: a server that is silent for longer leaves its pool degraded.
 constexpr auto pools_start = 5s;
 constexpr auto pools_stop = 10s;

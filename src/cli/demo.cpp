@@ -61,6 +61,8 @@ void print_hints(const app::Demo& demo, const std::string& project, const std::s
       "Change:    edit {0}/projects/*.yaml, then git -C {0} commit -am 'A change' && git -C {0} push;\n"
       "           it is picked up within a second\n",
       checkout);
+  std::cout << fmt::format("Cluster:   git -C {} log -p main          what Flux would apply, Secrets encrypted\n",
+                           shown(demo.cluster));
   std::cout << serve_line << std::flush;
 }
 

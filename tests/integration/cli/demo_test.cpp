@@ -20,6 +20,10 @@ class DemoTest : public testing::Test {
   }
   aio::CommandResult once() const { return run_opi(folder_.path(), {"demo", "--once", "--examples", "examples"}); }
 
+  std::string cluster_files() const {
+    return run_git({"-C", folder_.path() / ".opi/cluster.git", "ls-tree", "-r", "--name-only", "main"});
+  }
+
   OpenFolder folder_;
 };
 
@@ -32,6 +36,9 @@ TEST_F(DemoTest, OnceProvisionsEverythingAndASecondRunHasNothingToDo) {
   EXPECT_THAT(first.output, HasSubstr("git -C .opi/checkout"));
   EXPECT_EQ(first.error_output, "");
   EXPECT_FALSE(postgres_runs());
+  const auto manifests = cluster_files();
+  EXPECT_THAT(manifests, HasSubstr("local/shop/_namespaces/rig-shop/namespace.yaml\n"));
+  EXPECT_THAT(manifests, HasSubstr("local/shop/prod/database.sops.yaml\n"));
 
   const auto second = run_opi(folder_.path(), {"demo", "--once"});
   EXPECT_EQ(second.exit_code, 0) << second.error_output;
