@@ -38,6 +38,11 @@ Task<> guarded(Task<> task) {
   if (exception) std::rethrow_exception(exception);
 }
 
+/// What `begin` throws is the task's exception.
+Task<> begun(std::move_only_function<Task<>(TaskTag)> begin, TaskTag tag) {
+  co_await begin(tag);
+}
+
 std::string describe(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
@@ -54,6 +59,14 @@ struct TaskScope::State {
   State(asio::any_io_executor on, Logger logger, std::string scope_name)
       : executor(std::move(on)), log(std::move(logger)), name(std::move(scope_name)), ended(executor) {
     ended.expires_at(SteadyTime::max());
+  }
+
+  static void start(const std::shared_ptr<State>& state, const std::shared_ptr<Running>& entry, Task<> task) {
+    if (state->stopping) return state->end(entry, nullptr);
+    asio::co_spawn(
+        state->executor, guarded(std::move(task)),
+        asio::bind_cancellation_slot(
+            entry->stop.slot(), [state, entry](const std::exception_ptr& exception) { state->end(entry, exception); }));
   }
 
   void end(const std::shared_ptr<Running>& task, const std::exception_ptr& exception) {
@@ -87,14 +100,17 @@ bool TaskScope::spawn(std::string name, Task<> task) {
   auto entry = std::make_shared<Running>(std::move(name));
   state_->running.push_back(entry);
   asio::post(state_->executor, [state = state_, entry, task = std::move(task)]() mutable {
-    if (state->stopping) {
-      state->end(entry, nullptr);
-      return;
-    }
-    asio::co_spawn(
-        state->executor, guarded(std::move(task)),
-        asio::bind_cancellation_slot(
-            entry->stop.slot(), [state, entry](const std::exception_ptr& exception) { state->end(entry, exception); }));
+    State::start(state, entry, std::move(task));
+  });
+  return true;
+}
+
+bool TaskScope::spawn(std::string name, std::move_only_function<Task<>(TaskTag)> begin) {
+  if (state_->stopping) return false;
+  auto entry = std::make_shared<Running>(std::move(name));
+  state_->running.push_back(entry);
+  asio::post(state_->executor, [state = state_, entry, begin = std::move(begin)]() mutable {
+    State::start(state, entry, begun(std::move(begin), {.id = entry.get(), .name = entry->name}));
   });
   return true;
 }

@@ -4,13 +4,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "aio/task.hpp"
 #include "base/log.hpp"
 
 namespace opi::aio {
+
+/// Who a task is, for those it asks for something (AcquireOptions::owner of a pool). Valid while the task runs.
+struct TaskTag {
+  const void* id = nullptr;  ///< no other running task has it
+  std::string_view name = {};
+};
 
 /// A nursery of tasks on one executor.
 ///
@@ -29,6 +37,8 @@ class TaskScope {
   /// Starts `task` by posting it. After `cancel()` a new task is refused: dropped without running; returns false. One
   /// that was posted but had not begun when `cancel()` came is dropped as well.
   bool spawn(std::string name, Task<> task);
+  /// The same for a task that is told who it is: `begin` makes it, on the executor.
+  bool spawn(std::string name, std::move_only_function<Task<>(TaskTag)> begin);
   /// Asks every task to stop and refuses new ones.
   void cancel();
   /// Returns when the last task has ended. May be called once tasks are cancelled or to let them finish.

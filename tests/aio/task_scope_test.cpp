@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "aio/with_deadline.hpp"
 #include "support/run_coroutine.hpp"
@@ -54,6 +57,37 @@ TEST(TaskScope, join_waits_for_every_task) {
   EXPECT_EQ(counter, 10);
   EXPECT_EQ(scope.running(), 0U);
   EXPECT_EQ(scope.failed(), 0U);
+}
+
+Task<> keep_tag(TaskTag tag, std::vector<std::pair<const void*, std::string>>* tags) {
+  tags->emplace_back(tag.id, tag.name);
+  co_await sleep_for(1ms);
+  tags->emplace_back(tag.id, tag.name);
+}
+
+TEST(TaskScope, tasks_that_run_at_once_have_tags_of_their_own) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  std::vector<std::pair<const void*, std::string>> tags;
+  for (const char* name : {"one", "two"}) {
+    EXPECT_TRUE(scope.spawn(name, [&tags](TaskTag tag) { return keep_tag(tag, &tags); }));
+  }
+  EXPECT_TRUE(tags.empty()) << "tasks begin on the executor, not inside spawn";
+  run_coroutine(context, scope.join());
+  ASSERT_EQ(tags.size(), 4U);
+  EXPECT_EQ(tags[0].second, "one");
+  EXPECT_EQ(tags[1].second, "two");
+  EXPECT_NE(tags[0].first, nullptr);
+  EXPECT_NE(tags[0].first, tags[1].first);
+  EXPECT_EQ(std::ranges::count(tags, tags[0]), 2) << "it stays what it was";
+}
+
+TEST(TaskScope, a_task_that_cannot_be_made_is_a_failed_task) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor(), Logger(), "test");
+  EXPECT_TRUE(scope.spawn("none", [](TaskTag) -> Task<> { throw std::runtime_error("it cannot be made"); }));
+  run_coroutine(context, scope.join());
+  EXPECT_EQ(scope.failed(), 1U);
 }
 
 TEST(TaskScope, cancel_ends_running_tasks_and_refuses_new_ones) {
