@@ -154,6 +154,26 @@ void add_pool_counters(Families& families, const pg::PoolStats& pool) {
                    label);
 }
 
+/// Statements that shared a connection with others'.
+void add_pool_execute(Families& families, const pg::PoolStats& pool) {
+  const Labels label{{"pool", pool.name}};
+  families.gauge("opi_pool_carrying_connections", "Connections that carry statements of many callers.", pool.carrying,
+                 label);
+  families.gauge("opi_pool_execute_pending", "Shared statements that wait for a connection.", pool.execute_pending,
+                 label);
+  families.gauge("opi_pool_execute_under_way", "Shared statements that have no answer yet.", pool.execute_under_way,
+                 label);
+  const auto ended = [&](const char* outcome, std::uint64_t count) {
+    families.counter("opi_pool_execute_total",
+                     "Shared statements, by what became of them: answered, never sent, left by the caller, lost.",
+                     count, {{"pool", pool.name}, {"outcome", outcome}});
+  };
+  ended("answered", pool.executed);
+  ended("refused", pool.execute_refused);
+  ended("given_up", pool.execute_given_up);
+  ended("lost", pool.execute_lost);
+}
+
 void add_git(Families& families, const GitStatus& git) {
   families.gauge("opi_git_monitor_enabled", "1 when a projects repository is configured.", git.enabled ? 1 : 0);
   if (!git.enabled) return;
@@ -275,6 +295,7 @@ class Snapshot final : public prometheus::Collectable {
     }
     for (const auto& pool : status.pools) add_pool_sizes(families, pool);
     for (const auto& pool : status.pools) add_pool_counters(families, pool);
+    for (const auto& pool : status.pools) add_pool_execute(families, pool);
     for (const auto& pool : status.pools) add_pool_times(families, pool);
     add_git(families, status.git);
     const auto now = std::chrono::system_clock::now();

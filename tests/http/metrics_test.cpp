@@ -33,6 +33,13 @@ StatusSnapshot example() {
   main.waiting = 4;
   main.acquired = 1'234'567'890;
   main.timed_out = 7;
+  main.carrying = 2;
+  main.execute_pending = 5;
+  main.execute_under_way = 64;
+  main.executed = 99;
+  main.execute_refused = 3;
+  main.execute_given_up = 2;
+  main.execute_lost = 1;
   main.available = true;
   main.waited_total = std::chrono::milliseconds{1'500};
   main.waited_queue.add(std::chrono::milliseconds{3});
@@ -125,6 +132,26 @@ TEST(Metrics, PoolsAreShownByNameAndState) {
   EXPECT_TRUE(has_line(R"(opi_pool_acquired_total{pool="main"} 1234567890)"));
   EXPECT_TRUE(has_line(R"(opi_pool_acquire_failed_total{pool="main",reason="timed_out"} 7)"));
   EXPECT_TRUE(has_line(R"(opi_pool_waited_seconds_total{pool="main"} 1.5)"));
+}
+
+TEST(Metrics, StatementsThatShareConnectionsAreShownByWhatBecameOfThem) {
+  EXPECT_TRUE(has_line(R"(opi_pool_carrying_connections{pool="main"} 2)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_pending{pool="main"} 5)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_under_way{pool="main"} 64)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_total{pool="main",outcome="answered"} 99)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_total{pool="main",outcome="refused"} 3)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_total{pool="main",outcome="given_up"} 2)"));
+  EXPECT_TRUE(has_line(R"(opi_pool_execute_total{pool="main",outcome="lost"} 1)"));
+}
+
+TEST(Metrics, APoolThatIsGoneLeavesNothingBehind) {
+  StatusSnapshot status = example();
+  const std::size_t before = lines_of(metrics_text({status, {}, {}})).size();
+  status.pools.pop_back();
+  const std::string after = metrics_text({status, {}, {}});
+  EXPECT_LT(lines_of(after).size(), before);
+  EXPECT_TRUE(after.contains("{pool=\"main\""));
+  EXPECT_FALSE(after.contains("c\\nd")) << "the other one's name";
 }
 
 TEST(Metrics, TimesAreHistogramsWithCumulatedBuckets) {
