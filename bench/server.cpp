@@ -20,6 +20,8 @@ pg::ServerSettings server_from_environment() {
   if (const std::string password = variable("PGPASSWORD", ""); !password.empty()) {
     server.password = [password]() -> Result<SecretString> { return SecretString(password); };
   }
+  const std::string tls = variable("PGSSLMODE", "prefer");
+  server.tls = tls == "disable" ? pg::TlsMode::disable : tls == "require" ? pg::TlsMode::require : pg::TlsMode::prefer;
   server.application_name = "opi-bench";
   return server;
 }

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 #include <libpq-fe.h>
+#include <sys/socket.h>
 
+#include <array>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 
@@ -69,7 +72,7 @@ using Keywords = std::vector<std::pair<std::string, std::string>>;
 
 void ignore_notice(void* /*context*/, const PGresult* /*notice*/) {}
 
-/// On the blocking pool: may look up names.
+/// Looks up names: then on the blocking pool.
 ConnectionHandle start_connection(const Keywords& keywords, const SecretString& password) {
   std::vector<const char*> names;
   std::vector<const char*> values;
@@ -94,19 +97,59 @@ ConnectionHandle start_connection(const Keywords& keywords, const SecretString& 
 struct StartConnection {
   Keywords keywords;
   std::shared_ptr<const SecretString> password;
+  bool looks_up = true;     ///< the host is a name
+  bool may_encrypt = true;  ///< by TLS
   ConnectionHandle operator()() const { return start_connection(keywords, *password); }
 };
 
-/// On the blocking pool: looks up the next address, reads TLS files, derives SCRAM keys. Owns the connection with us,
-/// for it may be left to finish alone.
+bool is_unix_socket(const HostPort& host) noexcept {
+  return host.host.starts_with('/') || host.host.starts_with('@');
+}
+
+bool is_looked_up(const HostPort& host) {
+  boost::system::error_code is_a_name;
+  if (!is_unix_socket(host)) asio::ip::make_address(host.host, is_a_name);
+  return static_cast<bool>(is_a_name);
+}
+
+/// Owns the connection with us, for it may be left to finish alone.
 struct PollConnection {
   ConnectionHandle handle;
   PostgresPollingStatusType operator()() const { return PQconnectPoll(handle.get()); }
 };
 
+/// Whether what the server says first is AuthenticationOk: it asks for no proof.
+bool lets_us_in(int descriptor) noexcept {
+  constexpr std::array<unsigned char, 9> authentication_ok = {'R', 0, 0, 0, 8, 0, 0, 0, 0};
+  std::array<unsigned char, authentication_ok.size()> said{};
+  const ssize_t size = ::recv(descriptor, said.data(), said.size(), MSG_PEEK | MSG_DONTWAIT);
+  return size == static_cast<ssize_t>(said.size()) && said == authentication_ok;
+}
+
+/// Whether libpq's next step may take long: TLS reads files and computes, SCRAM derives keys as often as the server
+/// says, Kerberos asks the network. There is none of it before the startup packet has been sent, nor once the server
+/// has let us in. `heard`: libpq may hold some of what the server said, which we do not see.
+bool may_take_long(PGconn* connection, bool may_encrypt, bool heard) noexcept {
+  if (may_encrypt) return true;
+  switch (PQstatus(connection)) {
+    case CONNECTION_STARTED:
+    case CONNECTION_MADE:
+    case CONNECTION_AUTH_OK: return false;
+    case CONNECTION_AWAITING_RESPONSE: return heard || !lets_us_in(PQsocket(connection));
+    default: return true;
+  }
+}
+
 Task<Result<Dialed>> dial_host(asio::any_io_executor executor, StartConnection start, std::string peer,
                                aio::BlockingPool* blocking) {
-  ConnectionHandle handle = co_await blocking->run_abandonable(std::move(start));
+  const bool may_encrypt = start.may_encrypt;
+  ConnectionHandle handle;
+  if (start.looks_up) {
+    handle = co_await blocking->run_abandonable(std::move(start));
+  } else {
+    handle = start();
+  }
+  bool heard = false;
   if (!handle || PQstatus(handle.get()) == CONNECTION_BAD) co_return failure(error_of_dial(handle.get(), peer));
   // "If PQconnectStart succeeds, behave as if PQconnectPoll had last returned PGRES_POLLING_WRITING" (libpq's manual).
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
@@ -120,7 +163,13 @@ Task<Result<Dialed>> dial_host(asio::any_io_executor executor, StartConnection s
       const auto [error] = co_await (*socket).async_wait(wanted, as_result);
       if (error) co_return failure(ErrorKind::cancelled, "connecting to " + peer + " was cancelled");
     }
-    next = co_await blocking->run_abandonable(PollConnection{handle});
+    const bool hears = next == PGRES_POLLING_READING;
+    if (may_take_long(handle.get(), may_encrypt, heard)) {
+      next = co_await blocking->run_abandonable(PollConnection{handle});
+    } else {
+      next = PQconnectPoll(handle.get());
+    }
+    heard = heard || hears;
   }
   if (next != PGRES_POLLING_OK) co_return failure(error_of_dial(handle.get(), peer));
   PQsetErrorVerbosity(handle.get(), PQERRORS_DEFAULT);
@@ -134,7 +183,6 @@ using SharedSecret = std::shared_ptr<const SecretString>;
 struct AskPassword {
   PasswordProvider provider;
   Result<SharedSecret> operator()() const {
-    if (!provider) return std::make_shared<const SecretString>();
     try {
       Result<SecretString> password = provider();
       if (!password) return failure(std::move(password.error()));
@@ -147,6 +195,7 @@ struct AskPassword {
 };
 
 Task<Result<SharedSecret>> ask_password(PasswordProvider provider, aio::BlockingPool* blocking) {
+  if (!provider) co_return std::make_shared<const SecretString>();
   co_return co_await blocking->run_abandonable(AskPassword{std::move(provider)});
 }
 
@@ -205,7 +254,10 @@ Task<Result<Dialed>> dial(asio::any_io_executor executor, ServerSettings server,
     error.code.clear();  // it says nothing of the host
     co_return failure(std::move(error).while_doing("no password for " + peer));
   }
-  StartConnection start{.keywords = connection_keywords(server, host), .password = *password};
+  StartConnection start{.keywords = connection_keywords(server, host),
+                        .password = *password,
+                        .looks_up = is_looked_up(host),
+                        .may_encrypt = server.tls != TlsMode::disable && !is_unix_socket(host)};
   Result<Dialed> dialed =
       co_await aio::with_deadline(dial_host(executor, std::move(start), peer, blocking), deadline, peer);
   if (!dialed && dialed.error().kind == ErrorKind::timed_out && dialed.error().code.empty()) {
