@@ -47,9 +47,9 @@ class Carriers::Arrival {
 struct Carriers::Join {
   Carriers* carriers;
   ExecuteCall* call;
-  void operator()(Resumption resumption, asio::cancellation_slot slot) const {
+  void operator()(Resumption&& resumption, asio::cancellation_slot slot) const {
     PoolState& pool = carriers->pool_;
-    call->at_home = resumption.executor() == pool.executor;
+    call->at_home = resumption.is_on(pool.executor);
     call->resumption = std::move(resumption);
     if (call->at_home) {
       if (slot.is_connected()) {
@@ -158,8 +158,7 @@ void Carriers::queue_for_one(Lease lease, PoolCore::Taken taken) {
 }
 
 Task<> Carriers::await_one(Lease lease, PoolCore::Taken taken, Borrower who) {
-  auto acquired =
-      co_await pool_.acquire_slowly(pool_.shared_from_this(), std::move(lease), taken, who, SteadyTime::max());
+  auto acquired = co_await pool_.acquire_from(std::move(lease), taken, who);
   queued_ = false;
   if (!acquired) {
     refuse_all(acquired.error());

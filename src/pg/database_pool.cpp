@@ -35,13 +35,6 @@ Connection Lease::detach() noexcept {
 
 namespace {
 
-AcquireError too_late(const std::string& pool) {
-  AcquireError error;
-  error.kind = AcquireErrorKind::timed_out;
-  error.pool = pool;
-  return error;
-}
-
 /// Tells of one acquire, however it ends.
 class AcquireSpan {
  public:
@@ -70,30 +63,16 @@ Task<Acquired> traced(Task<Acquired> acquire, PoolTracer* tracer, std::string po
   co_return acquired;
 }
 
-Task<Acquired> slowly(const std::shared_ptr<PoolState>& state, Lease lease, PoolCore::Taken taken,
-                      AcquireOptions options, std::source_location where) {
-  Task<Acquired> acquire = state->acquire_slowly(state, std::move(lease), taken,
-                                                 Borrower(where, options.task, options.owner), options.deadline);
-  if (state->tracer == nullptr) return acquire;
-  return traced(std::move(acquire), state->tracer, state->core.name(), where);
-}
-
 }  // namespace
 
-// Apart from the one below: what is not passed is not copied into the coroutine.
 Task<Acquired> DatabasePool::acquire(std::source_location where) {
-  PoolCore::Taken taken;
-  Lease lease = state_->take_now(Borrower(where), taken);
-  if (lease && taken.ready && state_->lends_at_once) co_return lease;
-  co_return co_await slowly(state_, std::move(lease), taken, {}, where);
+  if (state_->tracer == nullptr) return state_->acquire(where);
+  return traced(state_->acquire(where), state_->tracer, name(), where);
 }
 
 Task<Acquired> DatabasePool::acquire(AcquireOptions options, std::source_location where) {
-  if (options.deadline && *options.deadline <= state_->now()) co_return std::unexpected(too_late(name()));
-  PoolCore::Taken taken;
-  Lease lease = state_->take_now(Borrower(where, options.task, options.owner), taken);
-  if (lease && taken.ready && state_->lends_at_once) co_return lease;
-  co_return co_await slowly(state_, std::move(lease), taken, options, where);
+  if (state_->tracer == nullptr) return state_->acquire(options, where);
+  return traced(state_->acquire(options, where), state_->tracer, name(), where);
 }
 
 Lease DatabasePool::try_acquire(AcquireOptions options, std::source_location where) {
@@ -134,7 +113,7 @@ Task<Result<ResultSet>> execute_alone(DatabasePool* pool, Statement statement, P
 
 Task<Result<ResultSet>> DatabasePool::execute(Statement statement, Params params, AcquireOptions options,
                                               std::source_location where) {
-  if (options.deadline && *options.deadline <= state_->now()) return refused(too_late(name()).to_error());
+  if (options.deadline && *options.deadline <= state_->now()) return refused(state_->too_late().to_error());
   if (statement.multiplexable()) {
     return state_->carriers.execute(std::move(statement), std::move(params), options.deadline, where);
   }

@@ -68,9 +68,9 @@ struct AcquireOptions {
   std::optional<SteadyTime> deadline = {};
   /// What the holder is doing; shown in timeouts and leak reports.
   std::string_view task = {};
-  /// Names a sequential flow that may hold one connection and ask for another, by any address of its own. When all
-  /// connections are held by such flows and all of them wait, the last one fails with `deadlocked` instead of hanging.
-  /// Nothing is claimed of acquires without it.
+  /// Names a sequential flow that may hold one connection and ask for another, by any address of its own: a task's is
+  /// aio::TaskTag::id. When all connections are held by such flows and all of them wait, the last one fails with
+  /// `deadlocked` instead of hanging. Nothing is claimed of acquires without it.
   const void* owner = nullptr;
 };
 

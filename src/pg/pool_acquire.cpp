@@ -29,8 +29,8 @@ namespace {
 struct JoinQueue {
   PoolState* state;
   PoolWaiter* waiter;
-  void operator()(Resumption resumption, asio::cancellation_slot slot) const {
-    waiter->at_home = resumption.executor() == state->executor;
+  void operator()(Resumption&& resumption, asio::cancellation_slot slot) const {
+    waiter->at_home = resumption.is_on(state->executor);
     waiter->resumption = std::move(resumption);
     if (slot.is_connected()) {
       // Called on the waiter's executor and only while it is suspended here: both are there.
@@ -93,9 +93,56 @@ void PoolState::evict_stale() {
   perform(std::move(actions));
 }
 
-Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken,
-                                         Borrower borrower, std::optional<SteadyTime> deadline) {
-  QueuePlace place(self.get(), borrower);
+namespace {
+
+// Who asks: what is known of it, kept in its coroutine as it was given.
+
+struct PlainAsker {
+  std::source_location where;
+  Borrower borrower() const noexcept { return Borrower(where); }
+  std::optional<SteadyTime> deadline() const noexcept { return {}; }
+  Lease first(PoolState* pool, PoolCore::Taken& taken) const { return pool->take_now(borrower(), taken); }
+};
+
+struct AskerWithOptions {
+  AcquireOptions options;
+  std::source_location where;
+  Borrower borrower() const noexcept { return {where, options.task, options.owner}; }
+  std::optional<SteadyTime> deadline() const noexcept { return options.deadline; }
+  Lease first(PoolState* pool, PoolCore::Taken& taken) const { return pool->take_now(borrower(), taken); }
+};
+
+/// One that has looked before.
+struct AskerForCarrier {
+  Lease lease;
+  PoolCore::Taken looked;
+  Borrower who;
+  const Borrower& borrower() const noexcept { return who; }
+  std::optional<SteadyTime> deadline() const noexcept { return SteadyTime::max(); }
+  Lease first(PoolState* /*pool*/, PoolCore::Taken& taken) noexcept {
+    taken = looked;
+    return std::move(lease);
+  }
+};
+
+}  // namespace
+
+AcquireError PoolState::too_late() const {
+  AcquireError error;
+  error.kind = AcquireErrorKind::timed_out;
+  error.pool = core.name();
+  return error;
+}
+
+template <class Asker>
+Task<Acquired> PoolState::acquire_for(Asker asker) {
+  const std::optional<SteadyTime> deadline = asker.deadline();
+  if (deadline && *deadline <= now()) co_return std::unexpected(too_late());
+  PoolCore::Taken taken;
+  Lease lease = asker.first(this, taken);
+  if (lease && taken.ready && lends_at_once) co_return lease;
+  const auto self = shared_from_this();
+  QueuePlace place(this, asker.borrower());
   const SteadyTime begun = now();
   place.since = begun;
   place.deadline = deadline ? *deadline : begun + acquire_timeout.load(std::memory_order_relaxed);
@@ -124,6 +171,18 @@ Task<Acquired> PoolState::acquire_slowly(std::shared_ptr<PoolState> self, Lease 
     if (ready == Readiness::cancelled) co_return std::unexpected(error_now(AcquireErrorKind::cancelled, begun));
     place.since = now();
   }
+}
+
+Task<Acquired> PoolState::acquire(std::source_location where) {
+  return acquire_for(PlainAsker{.where = where});
+}
+
+Task<Acquired> PoolState::acquire(AcquireOptions options, std::source_location where) {
+  return acquire_for(AskerWithOptions{.options = options, .where = where});
+}
+
+Task<Acquired> PoolState::acquire_from(Lease lease, PoolCore::Taken taken, Borrower borrower) {
+  return acquire_for(AskerForCarrier{.lease = std::move(lease), .looked = taken, .who = borrower});
 }
 
 // ---- giving back ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/backoff.hpp"
+#include "pg/brief_mutex.hpp"
 #include "pg/dial_governor.hpp"
 #include "pg/pool_slot.hpp"
 #include "pg/pool_stats.hpp"
@@ -254,7 +255,7 @@ class PoolCore {
 
   const std::string name_;
 
-  mutable std::mutex mutex_;
+  mutable BriefMutex mutex_;
   // What the uncontended path touches.
   bool held_back_ = false;  ///< closing or paused
   std::uint32_t epoch_ = 0;

@@ -26,7 +26,9 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
     return core.error_now(kind, now() - begun, now());
   }
 
-  /// Everything but the common case: `taken` needs something, or there is none.
+  /// The deadline was over before anything was touched.
+  AcquireError too_late() const;
+
   /// An idle connection, and what it needs before it is used; or an empty lease.
   Lease take_now(const Borrower& borrower, PoolCore::Taken& taken) {
     for (;;) {
@@ -36,8 +38,11 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
     }
   }
   void evict_stale();
-  Task<Acquired> acquire_slowly(std::shared_ptr<PoolState> self, Lease lease, PoolCore::Taken taken, Borrower borrower,
-                                std::optional<SteadyTime> deadline);
+  /// One coroutine however it goes, for a second one costs as much as all of the common case.
+  Task<Acquired> acquire(std::source_location where);
+  Task<Acquired> acquire(AcquireOptions options, std::source_location where);
+  /// Goes on from `take_now`, for a carrier, which waits as long as it takes.
+  Task<Acquired> acquire_from(Lease lease, PoolCore::Taken taken, Borrower borrower);
   /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
@@ -79,6 +84,8 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   /// A visit on the executor to those who were answered.
   class Drain;
   struct QueuePlace;
+  template <class Asker>
+  Task<Acquired> acquire_for(Asker asker);
 
   Returned judge(PoolSlot* slot, bool discard) noexcept;
   void note_schema_change() noexcept;

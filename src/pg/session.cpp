@@ -41,22 +41,12 @@ constexpr std::chrono::seconds stop_timeout{5};
 
 }  // namespace
 
-struct Session::Exchange {
-  ResultSet last = {};
-  std::optional<Error> error = {};
-  const StatementCache::Entry* entry = nullptr;     ///< what runs, when it was prepared before
-  std::optional<StatementCache::Entry> fresh = {};  ///< what is prepared and run
-  bool prepared = false;                            ///< `fresh` is
-  bool plan_is_stale = false;
-  int syncs_ignored = 0;  ///< batches before ours
-  int nothings = 0;       ///< in a row
-};
-
 Session::Session(asio::any_io_executor executor, Dialed dialed, aio::BlockingPool* blocking)
     : executor_(std::move(executor)),
       blocking_(blocking),
       handle_(std::move(dialed.handle)),
       peer_(std::move(dialed.peer)),
+      encrypted_(PQsslInUse(handle_.get()) != 0),
       watch_(executor_, PQsocket(handle_.get())) {
   PQsetNoticeReceiver(handle_.get(), &Session::receive_notice, this);
 }
@@ -70,6 +60,7 @@ void Session::receive_notice(void* context, const PGresult* result) noexcept {
   const std::string_view severity = result_field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
   // What the server says when it ends an idle session comes as a notice.
   if ((severity == "FATAL" || severity == "PANIC") && session->end_ == End::none) session->end_ = End::server;
+  ++session->reads_;
   if (!session->notice_) return;
   try {
     session->notice_({.sqlstate = std::string(result_field(result, PG_DIAG_SQLSTATE)),
@@ -127,6 +118,7 @@ Session::Ready Session::ready() noexcept {
 }
 
 void Session::consume_input() noexcept {
+  ++reads_;
   if (PQconsumeInput(handle_.get()) == 0 && end_ == End::none) end_ = End::server;  // the next result says why
 }
 
@@ -272,43 +264,67 @@ bool Session::heals(Exchange& exchange) {
   return !transaction_is_open();
 }
 
+std::unique_ptr<Error> Session::refusal(const Request& request) const {
+  auto usable = check_usable(request.sql, &request.params);
+  if (!usable) return std::make_unique<Error>(std::move(usable.error()));
+  if (!request.statement || !request.statement->contains_nul()) return nullptr;
+  return std::make_unique<Error>(ErrorKind::invalid, "a statement must not contain a NUL byte");
+}
+
+/// Sends it; false when the session is lost.
+bool Session::begin(const Request& request) {
+  exchange_ = {};
+  if (send(request, exchange_)) return true;
+  exchange_.error = lost();
+  return false;
+}
+
+Result<ResultSet> Session::outcome(std::unique_ptr<Error> refused) {
+  if (refused) return failure(std::move(*refused));  // another operation may run
+  if (auto error = std::exchange(exchange_.error, std::nullopt)) return failure(std::move(*error));
+  return std::move(exchange_.last);
+}
+
+/// After partial cancellation; whether it did, broken() says.
+Task<> Session::stop_running() {
+  (void)co_await aio::shielded(settle(std::chrono::steady_clock::now() + stop_timeout, {}));
+}
+
+// What it keeps over a suspension is little, and what it gives back is made in one place: its frame stays below the
+// 1 020 bytes up to which Asio keeps frames for the next coroutine.
 Task<Result<ResultSet>> Session::run(Request request) {
-  if (auto usable = check_usable(request.sql, &request.params); !usable) co_return failure(std::move(usable.error()));
-  if (request.statement && request.statement->contains_nul()) {
-    co_return failure(ErrorKind::invalid, "a statement must not contain a NUL byte");
-  }
-  if (!request.ours) note_effects(request.statement ? request.statement->effects() : effects_of(request.sql));
+  std::unique_ptr<Error> refused = refusal(request);
+  if (!refused && !request.ours)
+    note_effects(request.statement ? request.statement->effects() : effects_of(request.sql));
   std::optional<bool> throwing;  // set once the caller was cancelled and we go on
-  for (;;) {
-    Exchange exchange;
+  for (bool again = !refused; again;) {
     Cancelled cancelled = Cancelled::ignored;
     {
       Operation operation(this);
-      if (!send(request, exchange)) co_return failure(lost());
-      for (Ready now = advance(exchange); now != Ready::result; now = advance(exchange)) {
+      const bool sent = begin(request);
+      for (Ready now = sent ? advance(exchange_) : Ready::result; now != Ready::result; now = advance(exchange_)) {
         co_await watch_.suspend_until_event(now == Ready::output);
         if (watch_.woken_by_event()) {
           consume_input();
           continue;
         }
         cancelled = meaning_of((co_await asio::this_coro::cancellation_state).cancelled());
-        if (cancelled == Cancelled::abandons) co_return failure(abandoned());
+        if (cancelled == Cancelled::abandons) exchange_.error = abandoned();
+        if (cancelled == Cancelled::abandons) break;
         if (!throwing) throwing = co_await asio::this_coro::throw_if_cancelled();
         co_await asio::this_coro::throw_if_cancelled(false);
         if (cancelled == Cancelled::stops) break;
       }
-      if (cancelled != Cancelled::stops) operation.done();
+      if (sent && cancelled == Cancelled::ignored) operation.done();
     }
     if (cancelled == Cancelled::stops) {
-      (void)co_await aio::shielded(settle(std::chrono::steady_clock::now() + stop_timeout, {}));  // broken() says it
-      exchange.error.emplace(ErrorKind::cancelled, "the statement was cancelled");
-    } else if (exchange.error && heals(exchange)) {
-      continue;
+      co_await stop_running();
+      exchange_.error.emplace(ErrorKind::cancelled, "the statement was cancelled");
     }
-    if (throwing) co_await asio::this_coro::throw_if_cancelled(*throwing);
-    if (exchange.error) co_return failure(std::move(*exchange.error));
-    co_return std::move(exchange.last);
+    again = cancelled == Cancelled::ignored && exchange_.error && heals(exchange_);
   }
+  if (throwing) co_await asio::this_coro::throw_if_cancelled(*throwing);
+  co_return outcome(std::move(refused));
 }
 
 Task<Result<>> Session::wait(Ready what) {

@@ -5,6 +5,7 @@
 
 #include <libpq-fe.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,14 +21,14 @@ namespace opi::pg {
 
 /// What one operation asks the server for.
 struct Request {
-  enum class Kind {
+  enum class Kind : std::uint8_t {
     simple,    ///< `sql`, simple protocol
     once,      ///< `sql` with `params`, not prepared
     prepared,  ///< `statement` with `params`
   };
   Kind kind = Kind::simple;
-  Format results = Format::text;
   bool ours = false;  ///< says nothing about what the session's user did
+  Format results = Format::text;
   std::string sql = {};
   std::optional<Statement> statement = {};
   Params params = {};
@@ -108,7 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t begin_hold();
   void end_hold(std::uint64_t number, bool done) noexcept;
   bool holds(std::uint64_t number) const noexcept { return held_ == number; }
-  /// Takes in what has arrived.
+  /// Takes in what has arrived, or as much of it as libpq has room for.
   void consume_input() noexcept;
   Error lost();
   Error abandoned();
@@ -128,8 +129,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void note_sync() noexcept { --syncs_pending_; }
   /// For an operation that outlives coroutines: the session is busy, and `handler` is called when it can be read.
   void lend(std::shared_ptr<const std::function<void()>> handler);
-  /// Asks for the next call of the handler.
-  void watch_again() { watch_.rearm(); }
+  /// Asks for the next call of the handler, also because of what was not read yet.
+  void watch_again() { watch_.rearm(true); }
   /// Not clean: answers are still under way.
   void take_back(bool clean) noexcept;
 
@@ -140,7 +141,16 @@ class Session : public std::enable_shared_from_this<Session> {
     abandoned,  ///< an operation was cancelled or dropped half-way: answers are still under way
   };
   /// The answers to one request, as far as they have come.
-  struct Exchange;
+  struct Exchange {
+    ResultSet last = {};
+    std::optional<Error> error = {};
+    const StatementCache::Entry* entry = nullptr;     ///< what runs, when it was prepared before
+    std::optional<StatementCache::Entry> fresh = {};  ///< what is prepared and run
+    bool prepared = false;                            ///< `fresh` is
+    bool plan_is_stale = false;
+    int syncs_ignored = 0;  ///< batches before ours
+    int nothings = 0;       ///< in a row
+  };
   struct BatchRun;
 
   Task<Result<>> settle(SteadyTime deadline, CancelBackend cancel);
@@ -148,6 +158,13 @@ class Session : public std::enable_shared_from_this<Session> {
   Task<Result<>> drain();
   Ready drain_now();
   bool end_copy(ExecStatusType status);
+  /// Whether there may be something in the socket although an operation has all its answers: libpq reads once at a
+  /// time, and of TLS one record.
+  bool may_have_left_some() const noexcept { return reads_ > 1 || encrypted_; }
+  Task<> stop_running();
+  std::unique_ptr<Error> refusal(const Request& request) const;
+  bool begin(const Request& request);
+  Result<ResultSet> outcome(std::unique_ptr<Error> refused);
   bool send(const Request& request, Exchange& exchange);
   bool send_with_prepare(const Request& request, Exchange& exchange);
   bool send_deallocations(int& syncs);
@@ -165,8 +182,10 @@ class Session : public std::enable_shared_from_this<Session> {
   aio::BlockingPool* blocking_;
   ConnectionHandle handle_;
   std::string peer_;
+  bool encrypted_;
   SocketWatch watch_;
   StatementCache statements_;
+  Exchange exchange_;  ///< of the operation that runs
   std::shared_ptr<const std::function<void()>> idle_handler_;
   std::function<void(const Notice&)> notice_;
   std::function<void(const Notification&)> notification_;
@@ -182,6 +201,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool preparing_ = false;
   bool write_refused_ = false;   ///< 25006, since it was last asked
   bool plan_was_stale_ = false;  ///< likewise
+  std::uint32_t reads_ = 0;      ///< of this operation; what comes unasked counts as well
   int syncs_pending_ = 0;        ///< ends of pipelined batches that have not come
   std::uint64_t statements_run_ = 0;
   std::uint64_t use_ = 0;
@@ -191,12 +211,13 @@ class Session::Operation {
  public:
   explicit Operation(Session* session) noexcept : session_(session) {
     session_->running_ = session_->touched_ = true;
+    session_->reads_ = 0;
     session_->watch_.begin_operation();
   }
   ~Operation() {
     session_->running_ = false;
     if (!done_ && session_->end_ == End::none) session_->end_ = End::abandoned;
-    if (session_->end_ == End::none) session_->watch_.rearm();
+    if (session_->end_ == End::none) session_->watch_.rearm(session_->may_have_left_some());
   }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

@@ -107,7 +107,7 @@ void Session::end_hold(std::uint64_t number, bool done) noexcept {
   if (!done && end_ == End::none) end_ = End::abandoned;
   if (end_ != End::none) return;
   deliver_notifications();
-  watch_.rearm();
+  watch_.rearm(true);
 }
 
 void Session::end_use() noexcept {
@@ -120,19 +120,20 @@ void Session::end_use() noexcept {
 void Session::lend(std::shared_ptr<const std::function<void()>> handler) {
   running_ = lent_ = touched_ = true;
   watch_.on_idle_event(std::move(handler));
-  watch_.rearm();
+  watch_.rearm(true);
 }
 
 void Session::take_back(bool clean) noexcept {
   running_ = lent_ = false;
   if (!clean && end_ == End::none) end_ = End::abandoned;
   watch_.on_idle_event(idle_handler_);
-  if (end_ == End::none) watch_.rearm();
+  if (end_ == End::none) watch_.rearm(true);
 }
 
 void Session::deliver_notifications() noexcept {
   while (PGnotify* const raw = PQnotifies(handle_.get())) {
     const std::unique_ptr<PGnotify, decltype(&PQfreemem)> notification(raw, &PQfreemem);
+    ++reads_;
     if (!notification_) continue;
     try {
       notification_({.channel = notification->relname, .payload = notification->extra, .pid = notification->be_pid});
@@ -153,7 +154,7 @@ bool Session::check_idle() noexcept {
     if (waiting < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) break;
-      watch_.rearm();
+      watch_.rearm(false);  // it is empty
       return true;
     }
     if (PQconsumeInput(handle_.get()) == 0) break;

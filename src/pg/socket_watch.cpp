@@ -3,51 +3,112 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <atomic>
+#include <boost/asio/detail/reactor.hpp>
+#include <boost/asio/detail/reactor_op.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <mutex>
-#include <optional>
 
+#include "pg/brief_mutex.hpp"
 #include "pg/loop_turn.hpp"
 
 namespace opi::pg {
 
-/// The handlers of pending waits share it. `mutex` guards everything: events come on the watch's executor, waits from
-/// others.
+namespace {
+
+using Reactor = asio::detail::reactor;
+
+}  // namespace
+
+/// Asio's public wait asks epoll anew for each event, one system call an operation. Its reactor knows better: the
+/// registration is edge-triggered and stays, and an operation that may start "speculatively" is only put on the list.
+/// So this one goes to the reactor itself (Boost 1.81; `boost/asio/detail/reactive_descriptor_service.hpp` uses it in
+/// the same way). The price: nobody tells us again of data that was left in the socket, so whoever may have left some
+/// asks epoll as usual.
+///
+/// What waits on the reactor's lists keeps it. `mutex` guards everything: events come on the watch's executor, waits
+/// from others.
 struct SocketWatch::State : std::enable_shared_from_this<State> {
-  explicit State(const asio::any_io_executor& on) : executor(on), descriptor(on) {}
+  explicit State(const asio::any_io_executor& on)
+      : executor(on),
+        runs_in_loop(on.target<asio::io_context::executor_type>() != nullptr),
+        reactor(asio::use_service<Reactor>(asio::query(on, asio::execution::context))),
+        for_read(Reactor::read_op),
+        for_write(Reactor::write_op) {
+    reactor.init_task();
+  }
   ~State() { release(); }
 
-  using Wait = asio::posix::stream_descriptor::wait_type;
-
-  // With the lock held.
-  void arm(Wait what) {
-    bool& armed = what == Wait::wait_read ? read_armed : write_armed;
-    if (armed || detached) return;
-    armed = true;
-    descriptor.async_wait(what, PendingEvent(shared_from_this(), what));
-  }
-
-  /// On the reactor's list. Destroyed there without having run (the event loop is being torn down), it drops the
-  /// coroutine that waits: the coroutine holds the connection that holds us, and nobody else would ever break that
-  /// circle.
-  class PendingEvent {
-   public:
-    PendingEvent(std::shared_ptr<State> state, Wait what) noexcept : state_(std::move(state)), what_(what) {}
-    PendingEvent(PendingEvent&&) noexcept = default;
-    PendingEvent& operator=(PendingEvent&&) = delete;
-    PendingEvent(const PendingEvent&) = delete;
-    PendingEvent& operator=(const PendingEvent&) = delete;
-    ~PendingEvent() {
-      if (state_) state_->drop_waiter();
+  /// On one of the reactor's lists, or on its way from there to `event`, while `state` is set; once at most.
+  struct Event final : asio::detail::reactor_op {
+    explicit Event(int kind) noexcept : reactor_op({}, &Event::happened, &Event::completed), what(kind) {}
+    static status happened(reactor_op* /*event*/) noexcept { return done_and_exhausted; }
+    static void completed(void* owner, asio::detail::operation* base, const boost::system::error_code& /*unused*/,
+                          std::size_t /*unused*/) {
+      auto* const event = static_cast<Event*>(base);
+      const bool success = !std::exchange(event->ec_, {});
+      if (owner == nullptr) return drop(event);
+      if (event->state->runs_in_loop) return event->state->event(event, success);
+      const auto keep = event->state;
+      asio::dispatch(keep->executor, ElsewhereEvent(event, success));
     }
-    void operator()(const boost::system::error_code& error) { std::exchange(state_, nullptr)->event(what_, !error); }
+    /// The event loop is being torn down: the coroutine that waits is dropped. It holds the connection that holds us,
+    /// and nobody else would ever break the circle.
+    static void drop(Event* event) noexcept {
+      const auto keep = event->state->take(event);
+      keep->drop_waiter();
+    }
+
+    const int what;
+    std::shared_ptr<State> state = {};
+  };
+
+  /// On its way to an executor that is not the event loop's own.
+  class ElsewhereEvent {
+   public:
+    ElsewhereEvent(Event* event, bool happened) noexcept : event_(event), happened_(happened) {}
+    ElsewhereEvent(ElsewhereEvent&& other) noexcept
+        : event_(std::exchange(other.event_, nullptr)), happened_(other.happened_) {}
+    ElsewhereEvent& operator=(ElsewhereEvent&&) = delete;
+    ElsewhereEvent(const ElsewhereEvent&) = delete;
+    ElsewhereEvent& operator=(const ElsewhereEvent&) = delete;
+    ~ElsewhereEvent() {
+      if (event_ != nullptr) Event::drop(event_);
+    }
+    void operator()() {
+      Event* const event = std::exchange(event_, nullptr);
+      event->state->event(event, happened_);
+    }
 
    private:
-    std::shared_ptr<State> state_;
-    Wait what_;
+    Event* event_;
+    bool happened_;
   };
+
+  std::shared_ptr<State> take(Event* event) noexcept {
+    const std::scoped_lock lock(mutex);
+    return std::move(event->state);
+  }
+
+  boost::system::error_code open(int own) {
+    if (const int error = reactor.register_descriptor(own, registration); error != 0) {
+      reactor.cleanup_descriptor_data(registration);
+      return {error, boost::system::system_category()};
+    }
+    descriptor = own;
+    return {};
+  }
+
+  // With the lock held. `asks`: what is there already counts as well.
+  void arm(Event& event, bool asks) {
+    if (event.state || detached) return;
+    event.state = shared_from_this();
+    reactor.start_op(event.what, descriptor, registration, &event, false, !asks);
+  }
 
   void drop_waiter() {
     Resumption dropped;
@@ -56,46 +117,46 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
   }
 
   /// On our executor, called by the event loop.
-  void event(Wait what, bool happened) {
-    const auto keep = shared_from_this();
+  void event(Event* event, bool happened) {
+    std::shared_ptr<State> keep;
     LoopTurn turn(executor);
-    handle(what, happened);
+    handle(event, happened, keep);
     turn.end();
   }
 
-  void handle(Wait what, bool happened) {
+  void handle(Event* event, bool happened, std::shared_ptr<State>& keep) {
     Resumption woken;
     std::shared_ptr<const std::function<void()>> notify;
     {
       const std::scoped_lock lock(mutex);
-      const bool reading = what == Wait::wait_read;
-      (reading ? read_armed : write_armed) = false;
+      keep = std::move(event->state);
+      const bool reading = event == &for_read;
       if (detached) return;
       if (waiter && (reading || waits_for_writing)) {
-        woken = std::exchange(waiter, {});
-        woken_by_event = true;
+        woken = std::move(waiter);
+        woken_by_event.store(true, std::memory_order_relaxed);
       } else if (reading && happened) {
         ready = true;
-        if (!in_operation) notify = idle_handler;
+        if (!in_operation.load(std::memory_order_acquire)) notify = idle_handler;
       }
     }
-    if (woken && woken.executor() == executor) {
-      woken.resume();  // on the executor it wants
+    if (woken && woken.is_on(executor)) {
+      woken.resume();
     } else if (woken) {
       woken.dispatch();
     }
     if (notify) (*notify)();
   }
 
-  void begin_wait(Resumption resumption, asio::cancellation_slot slot, bool for_writing) {
+  void begin_wait(Resumption&& resumption, asio::cancellation_slot slot, bool for_writing) {
     {
       const std::scoped_lock lock(mutex);
       if (!ready && !detached) {
         waiter = std::move(resumption);
         waits_for_writing = for_writing;
-        woken_by_event = false;
-        arm(Wait::wait_read);
-        if (for_writing) arm(Wait::wait_write);
+        woken_by_event.store(false, std::memory_order_relaxed);
+        arm(for_read, true);  // a part of the answer has come, or the last wait was given up: there may be more
+        if (for_writing) arm(for_write, true);
         ++waits;
         if (slot.is_connected()) {
           // The slot keeps this handler until the coroutine's next operation: it must not hit a later wait of somebody
@@ -107,7 +168,7 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
         return;
       }
       ready = false;
-      woken_by_event = !detached;
+      woken_by_event.store(!detached, std::memory_order_relaxed);
     }
     resumption.post();
   }
@@ -123,29 +184,27 @@ struct SocketWatch::State : std::enable_shared_from_this<State> {
   }
 
   void release() noexcept {
-    if (!descriptor.is_open()) return;
-    const int own = descriptor.native_handle();
-    try {
-      // Not `close`: that leaves it to the system to take the descriptor off the reactor, which the system does only
-      // when no other descriptor leads to the same socket.
-      descriptor.release();
-    } catch (const std::exception&) {
-      // The reactor has forgotten it already.
-    }
-    ::close(own);
+    if (descriptor < 0) return;
+    // Told to forget it: closing does not take it off the reactor, for another descriptor leads to the same socket.
+    reactor.deregister_descriptor(descriptor, registration, false);
+    reactor.cleanup_descriptor_data(registration);
+    ::close(std::exchange(descriptor, -1));
   }
 
   const asio::any_io_executor executor;
-  std::mutex mutex;
-  asio::posix::stream_descriptor descriptor;
+  const bool runs_in_loop;  ///< the executor is the event loop's own: events come on it
+  Reactor& reactor;
+  BriefMutex mutex;
+  int descriptor = -1;
+  Reactor::per_descriptor_data registration = nullptr;
+  Event for_read;
+  Event for_write;
   Resumption waiter;
   std::shared_ptr<const std::function<void()>> idle_handler;
   std::uint64_t waits = 0;  ///< numbers the waits
   bool waits_for_writing = false;
-  bool woken_by_event = false;
-  bool read_armed = false;
-  bool write_armed = false;
-  bool in_operation = false;
+  std::atomic<bool> woken_by_event = false;  ///< and not detached since; read without the lock
+  std::atomic<bool> in_operation = false;
   bool ready = false;  ///< an event came while nobody waited
   bool detached = false;
 };
@@ -156,14 +215,12 @@ SocketWatch::SocketWatch(const asio::any_io_executor& executor, int descriptor)
   // socket's by the time we hear of it.
   const int own = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (own < 0) throw boost::system::system_error(errno, boost::system::system_category(), "watching a socket");
-  boost::system::error_code error;
-  state_->descriptor.assign(own, error);
-  if (error) {
+  if (const auto error = state_->open(own)) {
     ::close(own);
     throw boost::system::system_error(error, "watching a socket");
   }
   const std::scoped_lock lock(state_->mutex);
-  state_->arm(State::Wait::wait_read);
+  state_->arm(state_->for_read, true);
 }
 
 SocketWatch& SocketWatch::operator=(SocketWatch&& other) noexcept {
@@ -178,25 +235,23 @@ SocketWatch::~SocketWatch() {
   detach();
 }
 
-void SocketWatch::BeginWait::operator()(Resumption resumption, asio::cancellation_slot slot) const {
+void SocketWatch::BeginWait::operator()(Resumption&& resumption, asio::cancellation_slot slot) const {
   state->begin_wait(std::move(resumption), slot, for_writing);
 }
 
 bool SocketWatch::woken_by_event() const {
-  const std::scoped_lock lock(state_->mutex);
-  return state_->woken_by_event && !state_->detached;
+  return state_->woken_by_event.load(std::memory_order_relaxed);
 }
 
 void SocketWatch::begin_operation() {
-  const std::scoped_lock lock(state_->mutex);
-  state_->in_operation = true;
+  state_->in_operation.store(true, std::memory_order_release);
 }
 
-void SocketWatch::rearm() {
-  std::shared_ptr<State> state = state_;
-  const std::scoped_lock lock(state->mutex);
-  state->ready = state->in_operation = false;
-  state->arm(State::Wait::wait_read);
+void SocketWatch::rearm(bool asks) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->ready = false;
+  state_->in_operation.store(false, std::memory_order_relaxed);
+  state_->arm(state_->for_read, asks);
 }
 
 void SocketWatch::on_idle_event(std::shared_ptr<const std::function<void()>> handler) {
@@ -212,7 +267,7 @@ void SocketWatch::detach() noexcept {
     const std::scoped_lock lock(state_->mutex);
     if (!state_->detached) {
       state_->detached = true;
-      state_->woken_by_event = false;
+      state_->woken_by_event.store(false, std::memory_order_relaxed);
       woken = std::exchange(state_->waiter, {});
       dropped = std::exchange(state_->idle_handler, nullptr);
       state_->release();

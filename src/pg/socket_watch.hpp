@@ -34,8 +34,9 @@ class SocketWatch {
   bool woken_by_event() const;
   /// Before an operation: what arrives from now on is its answer.
   void begin_operation();
-  /// After an operation: asks for the next event, which goes to the idle handler.
-  void rearm();
+  /// After an operation: the next event goes to the idle handler. `asks`: so does what may have been left in the
+  /// socket, which costs a system call.
+  void rearm(bool asks);
   /// Called when the socket becomes readable while nobody waits, on the watch's executor or while `rearm` runs; null:
   /// nobody. The handler is copied before it is called, so one call may still come after it was replaced.
   void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
@@ -47,7 +48,7 @@ class SocketWatch {
   struct BeginWait {
     std::shared_ptr<State> state;
     bool for_writing;
-    void operator()(Resumption resumption, asio::cancellation_slot slot) const;
+    void operator()(Resumption&& resumption, asio::cancellation_slot slot) const;
   };
   std::shared_ptr<State> state_;
 };

@@ -1,4 +1,5 @@
 // Acquire, reuse, the queue and cancellation; the numbers are those of the pool's test catalogue.
+#include "aio/task_scope.hpp"
 #include "integration/pg/pool_fixture.hpp"
 
 namespace opi::pg {
@@ -300,6 +301,32 @@ TEST_F(PoolAcquireTest, PoolScenario08_ASpikeDoesNotOpenAConnectionForEachReques
   EXPECT_EQ(failures, 0);
   EXPECT_LT(pool.stats().dials,
             25U);  // one for each waiter would be 50; the exact bound is tested with the virtual clock
+}
+
+// ---- deadlock ------------------------------------------------------------------------------------------------------
+
+/// Holds one connection until `others` do too, then asks for another.
+Task<> hold_and_ask(DatabasePool* pool, aio::TaskTag tag, int others, int* holding,
+                    std::vector<std::optional<AcquireErrorKind>>* outcomes) {
+  const AcquireOptions options{.deadline = in(60s), .task = tag.name, .owner = tag.id};
+  const auto first = co_await pool->acquire(options);
+  for (++*holding; *holding < others;) co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  const auto second = co_await pool->acquire(options);
+  outcomes->push_back(second ? std::nullopt : std::optional(second.error().kind));
+}
+
+TEST_F(PoolAcquireTest, PoolScenario09_TasksOfAScopeThatWaitForEachOtherAreTold) {
+  DatabasePool& pool = open(config(2, 2));
+  aio::TaskScope scope(io_.get_executor(), Logger(), "flows");
+  int holding = 0;
+  std::vector<std::optional<AcquireErrorKind>> outcomes;
+  for (const char* name : {"one", "two"}) {
+    scope.spawn(name, [&](aio::TaskTag tag) { return hold_and_ask(&pool, tag, 2, &holding, &outcomes); });
+  }
+  run(scope.join());
+  const std::vector<std::optional<AcquireErrorKind>> wanted = {AcquireErrorKind::deadlocked, std::nullopt};
+  EXPECT_EQ(outcomes, wanted) << "the last one to ask is told, and what it gives back serves the other";
+  EXPECT_EQ(scope.failed(), 0U);
 }
 
 }  // namespace

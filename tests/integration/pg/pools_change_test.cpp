@@ -64,6 +64,22 @@ TEST_F(PoolsChangeTest, PoolScenario69_AChangeThatNeedsNewSessionsLetsLentOnesFi
   EXPECT_NE(take(main)->backend_pid(), pid);
 }
 
+TEST_F(PoolsChangeTest, PoolScenario86_WhatAPoolCountedVanishesWithIt) {
+  initialize({named("main"), named("reports")});
+  take(pool("reports")).release();
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const PoolStats& stats : named_.stats()) found.push_back(stats.name);
+    return found;
+  };
+  ASSERT_EQ(names(), (std::vector<std::string>{"main", "reports"}));
+  ASSERT_TRUE(apply({named("main")}));
+  EXPECT_EQ(names(), std::vector<std::string>{"main"});
+  ASSERT_TRUE(apply({named("main"), named("reports")}));
+  ASSERT_EQ(names(), (std::vector<std::string>{"main", "reports"}));
+  EXPECT_EQ(named_.stats()[1].acquired, 0U) << "another pool of the same name counts for itself";
+}
+
 TEST_F(PoolsChangeTest, PoolScenario82_ACanaryThatFailsLeavesEverythingAsItWas) {
   initialize({named("main"), named("reports")});
   const int pid = take(pool("main"))->backend_pid();
