@@ -211,7 +211,9 @@ Task<Result<>> DeploymentFlow::attempt() {
     if (looked) looked = co_await look();
   }
   if (!looked) co_return looked;
-  const auto preview = plan_deployment(input());
+  auto foresight = input();
+  foresight.preview = true;
+  const auto preview = plan_deployment(foresight);
   const bool nothing = preview.actions.empty() && !preview.to_record && !order_.look_deep;
   if (refused(preview) || nothing || forbidden(preview.actions)) co_return Result<>{};
   if (preview.waiting) co_return failure(*preview.waiting);

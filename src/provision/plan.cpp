@@ -382,7 +382,8 @@ DeploymentPlan plan_deployment(const PlanInput& input) {
   } else if (input.inside != nullptr) {
     plan_inside_part(input, *input.inside, plan);
   } else if (needs_inside_look(input.desired, input.server, input.known)) {
-    plan.notes.push_back(fmt::format("the inside of database {} could not be looked at yet", database->name));
+    if (!input.preview)
+      plan.notes.push_back(fmt::format("the inside of database {} could not be looked at yet", database->name));
     plan.to_record = true;
   }
   plan_login_part(input, plan);

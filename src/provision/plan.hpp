@@ -170,7 +170,8 @@ struct PlanInput {
       {};  ///< of the server that the wanted pool leads to; empty: never used before
   /// What is to be done about a clone; null: nothing. `desired.database` is the copy's when there is one to make.
   const CloneDecision* clone = nullptr;
-  bool rotate = false;                      ///< its password is due to be replaced
+  bool rotate = false;   ///< its password is due to be replaced
+  bool preview = false;  ///< of a flow, which looks at the inside itself: that it was not seen is not worth a note
   const DriftPolicies* policies = nullptr;  ///< null: the usual ones
 };
 

@@ -35,6 +35,7 @@ TEST_F(DemoTest, OnceProvisionsEverythingAndASecondRunHasNothingToDo) {
   EXPECT_THAT(first.output, HasSubstr("psql "));
   EXPECT_THAT(first.output, HasSubstr("git -C .opi/checkout"));
   EXPECT_EQ(first.error_output, "");
+  EXPECT_THAT(first.output, Not(HasSubstr("could not")));
   EXPECT_FALSE(postgres_runs());
   const auto manifests = cluster_files();
   EXPECT_THAT(manifests, HasSubstr("local/shop/_namespaces/rig-shop/namespace.yaml\n"));
