@@ -1,6 +1,7 @@
 // opi-bench pool: what the pool costs, beside what the server costs anyway (floor).
 #include <array>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <charconv>
@@ -125,14 +126,13 @@ Task<> execute(Shared* shared) {
 Task<> bare(Shared* shared) {
   PoolLoad& load = *shared->load;
   const bool yields = load.run().tasks > 1;
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
   while (!load.stopped()) {
     const bool sample = load.is_sample();
     const PoolLoad::Time asked = sample ? now() : PoolLoad::Time();
     auto lease = co_await shared->pool->acquire();
     if (!lease) throw std::runtime_error(lease.error().to_error().to_string());
     if (sample) load.add_wait(asked, now());
-    if (yields) co_await asio::post(executor, asio::use_awaitable);
+    if (yields) co_await asio::post(asio::deferred);
     load.count();
   }
 }

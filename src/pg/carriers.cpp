@@ -158,7 +158,7 @@ void Carriers::queue_for_one(Lease lease, PoolCore::Taken taken) {
 }
 
 Task<> Carriers::await_one(Lease lease, PoolCore::Taken taken, Borrower who) {
-  auto acquired = co_await pool_.acquire_from(std::move(lease), taken, who);
+  auto acquired = co_await pool_.acquire_from(std::move(lease), taken, who, SteadyTime::max());
   queued_ = false;
   if (!acquired) {
     refuse_all(acquired.error());
@@ -217,7 +217,7 @@ void Carriers::send(Carrier& carrier, ExecuteCall& call) {
     call.deadline = limit.count() > 0 ? moment() + limit + statement_grace : SteadyTime::max();
   }
   under_way_.add();
-  const auto sent = carrier.pipeline->send(*call.statement, std::move(*call.params),
+  const auto sent = carrier.pipeline->send(std::move(*call.statement), std::move(*call.params),
                                            [one = &carrier, seat = call.seat](Result<ResultSet> result) {
                                              one->owner->answered(*one, seat, std::move(result));
                                            });

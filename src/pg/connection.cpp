@@ -126,9 +126,6 @@ bool Connection::ended_by_server() const noexcept {
 bool Connection::needs_reset(ResetProfile profile) const noexcept {
   return session_ && session_->needs_reset(profile);
 }
-bool Connection::take_touched() noexcept {
-  return !session_ || session_->take_touched();
-}
 bool Connection::check_idle() noexcept {
   return session_ && session_->check_idle();
 }

@@ -22,13 +22,10 @@ Connection* Lease::operator->() const noexcept {
   return &**this;
 }
 
-void Lease::give_back(bool discard) noexcept {
-  std::exchange(state_, nullptr)->give_back(std::exchange(slot_, nullptr), discard);
-}
-
 Connection Lease::detach() noexcept {
   assert(slot_ != nullptr && "this lease was given back or moved from");
-  return std::exchange(state_, nullptr)->detach(std::exchange(slot_, nullptr));
+  PoolSlot* const slot = std::exchange(slot_, nullptr);
+  return slot->pool->detach(slot);
 }
 
 // ---- acquire -------------------------------------------------------------------------------------------------------
@@ -66,8 +63,8 @@ Task<Acquired> traced(Task<Acquired> acquire, PoolTracer* tracer, std::string po
 }  // namespace
 
 Task<Acquired> DatabasePool::acquire(std::source_location where) {
-  if (state_->tracer == nullptr) return state_->acquire(where);
-  return traced(state_->acquire(where), state_->tracer, name(), where);
+  if (state_->tracer != nullptr) return acquire({}, where);
+  return Task<Acquired>(Acquiring(state_.get(), where));
 }
 
 Task<Acquired> DatabasePool::acquire(AcquireOptions options, std::source_location where) {

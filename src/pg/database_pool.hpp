@@ -16,8 +16,10 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "pg/acquire_error.hpp"
+#include "pg/acquiring.hpp"
 #include "pg/connection.hpp"
 #include "pg/dial_governor.hpp"
+#include "pg/lease.hpp"
 #include "pg/pool_stats.hpp"
 #include "pg/settings.hpp"
 
@@ -62,63 +64,6 @@ struct PoolAttachments {
   std::function<void(const ServerSettings&)> on_schema_change = {};
 };
 
-/// Options of one acquire.
-struct AcquireOptions {
-  /// Absolute; none: now + PoolSettings::acquire_timeout. One in the past fails without touching the pool.
-  std::optional<SteadyTime> deadline = {};
-  /// What the holder is doing; shown in timeouts and leak reports.
-  std::string_view task = {};
-  /// Names a sequential flow that may hold one connection and ask for another, by any address of its own: a task's is
-  /// aio::TaskTag::id. When all connections are held by such flows and all of them wait, the last one fails with
-  /// `deadlocked` instead of hanging. Nothing is claimed of acquires without it.
-  const void* owner = nullptr;
-};
-
-struct PoolSlot;
-struct PoolState;
-
-/// A connection that was lent. Move-only; destruction gives it back, without blocking and without traffic.
-/// Threading: whoever holds it. A lease may outlive the pool's close(): the connection is then closed on return.
-class Lease {
- public:
-  Lease() noexcept = default;
-  Lease(Lease&& other) noexcept
-      : state_(std::exchange(other.state_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
-  Lease& operator=(Lease&& other) noexcept {
-    if (this != &other) {
-      release();
-      state_ = std::exchange(other.state_, nullptr);
-      slot_ = std::exchange(other.slot_, nullptr);
-    }
-    return *this;
-  }
-  ~Lease() { release(); }
-
-  explicit operator bool() const noexcept { return slot_ != nullptr; }
-  Connection& operator*() const noexcept;
-  Connection* operator->() const noexcept;
-
-  /// Gives it back now. Nothing when it was given back before.
-  void release() noexcept {
-    if (slot_ != nullptr) give_back(false);
-  }
-  /// Gives it back to be closed, never used again: for a session that holds something only its end releases.
-  void discard() noexcept {
-    if (slot_ != nullptr) give_back(true);
-  }
-  /// Takes the connection out of the pool for good: its place is free at once, and its session is the caller's.
-  Connection detach() noexcept;
-
- private:
-  friend class Carriers;
-  friend class DatabasePool;
-  friend struct PoolState;
-  Lease(PoolState* state, PoolSlot* slot) noexcept : state_(state), slot_(slot) {}
-  void give_back(bool discard) noexcept;
-  PoolState* state_ = nullptr;  ///< the pool's state, which stays until its last lease is back
-  PoolSlot* slot_ = nullptr;
-};
-
 /// The pool.
 ///
 /// Ownership: one owner (DatabasePools, or a program of its own); its state lives until the last Lease is back. The
@@ -155,9 +100,8 @@ class DatabasePool {
 
   /// Strict first come, first served. Uncontended: no system call, no allocation, no traffic. The pool outlives the
   /// call.
-  Task<std::expected<Lease, AcquireError>> acquire(std::source_location where = std::source_location::current());
-  Task<std::expected<Lease, AcquireError>> acquire(AcquireOptions options,
-                                                   std::source_location where = std::source_location::current());
+  Task<Acquired> acquire(std::source_location where = std::source_location::current());
+  Task<Acquired> acquire(AcquireOptions options, std::source_location where = std::source_location::current());
   /// An idle connection now, or an empty lease: then one more is dialled in the background, where there is room.
   /// Does not check how long the connection was idle, and runs no `before_acquire`.
   Lease try_acquire(AcquireOptions options = {}, std::source_location where = std::source_location::current());

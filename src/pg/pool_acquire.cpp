@@ -1,6 +1,7 @@
 // Taking a connection when there is none at hand or it needs something first, and giving one back.
 #include "aio/with_deadline.hpp"
 #include "pg/pool_state.hpp"
+#include "pg/session.hpp"
 
 namespace opi::pg {
 
@@ -15,9 +16,11 @@ struct PoolState::QueuePlace : PoolWaiter {
   QueuePlace(QueuePlace&&) = delete;
   QueuePlace& operator=(QueuePlace&&) = delete;
   ~QueuePlace() {
-    pool_->core.abandon(*this);
+    if (!answered) pool_->core.abandon(*this);
     if (slot != nullptr) pool_->give_back(slot, false);
   }
+
+  bool answered = false;  ///< and no place any more: the coroutine goes on
 
  private:
   PoolState* pool_;
@@ -93,40 +96,6 @@ void PoolState::evict_stale() {
   perform(std::move(actions));
 }
 
-namespace {
-
-// Who asks: what is known of it, kept in its coroutine as it was given.
-
-struct PlainAsker {
-  std::source_location where;
-  Borrower borrower() const noexcept { return Borrower(where); }
-  std::optional<SteadyTime> deadline() const noexcept { return {}; }
-  Lease first(PoolState* pool, PoolCore::Taken& taken) const { return pool->take_now(borrower(), taken); }
-};
-
-struct AskerWithOptions {
-  AcquireOptions options;
-  std::source_location where;
-  Borrower borrower() const noexcept { return {where, options.task, options.owner}; }
-  std::optional<SteadyTime> deadline() const noexcept { return options.deadline; }
-  Lease first(PoolState* pool, PoolCore::Taken& taken) const { return pool->take_now(borrower(), taken); }
-};
-
-/// One that has looked before.
-struct AskerForCarrier {
-  Lease lease;
-  PoolCore::Taken looked;
-  Borrower who;
-  const Borrower& borrower() const noexcept { return who; }
-  std::optional<SteadyTime> deadline() const noexcept { return SteadyTime::max(); }
-  Lease first(PoolState* /*pool*/, PoolCore::Taken& taken) noexcept {
-    taken = looked;
-    return std::move(lease);
-  }
-};
-
-}  // namespace
-
 AcquireError PoolState::too_late() const {
   AcquireError error;
   error.kind = AcquireErrorKind::timed_out;
@@ -134,27 +103,33 @@ AcquireError PoolState::too_late() const {
   return error;
 }
 
-template <class Asker>
-Task<Acquired> PoolState::acquire_for(Asker asker) {
-  const std::optional<SteadyTime> deadline = asker.deadline();
-  if (deadline && *deadline <= now()) co_return std::unexpected(too_late());
-  PoolCore::Taken taken;
-  Lease lease = asker.first(this, taken);
-  if (lease && taken.ready && lends_at_once) co_return lease;
-  const auto self = shared_from_this();
-  QueuePlace place(this, asker.borrower());
+// One coroutine however it goes: a second one costs as much as all of the common case. Every failure leaves it at one
+// place, for its frame stays below the 1 020 bytes up to which Asio keeps frames for the next coroutine.
+Task<Acquired> PoolState::acquire_from(Lease lease, std::optional<PoolCore::Taken> looked, Borrower borrower,
+                                       std::optional<SteadyTime> deadline) {
+  std::shared_ptr<PoolState> self;  // goes after the place
+  QueuePlace place(this, borrower);
+  PoolCore::Taken taken = looked.value_or(PoolCore::Taken());
+  if (!looked && deadline && *deadline <= now()) {
+    place.error = std::make_unique<AcquireError>(too_late());
+  } else if (!looked) {
+    lease = take_now(place.borrower, taken);
+    if (lease && taken.ready && lends_at_once) co_return lease;
+  }
+  self = shared_from_this();
   const SteadyTime begun = now();
   place.since = begun;
   place.deadline = deadline ? *deadline : begun + acquire_timeout.load(std::memory_order_relaxed);
-  for (;; lease = take_now(place.borrower, taken)) {
+  for (; !place.error; lease = take_now(place.borrower, taken)) {
     const bool waited = !lease;
     if (waited) {
       co_await suspend(JoinQueue{.state = this, .waiter = &place});
-      lease = Lease(this, std::exchange(place.slot, nullptr));
+      place.answered = true;
+      lease = Lease(std::exchange(place.slot, nullptr));
       taken.forget_statements = place.forget_statements;
       if (!lease) {
         place.error->waited = now() - begun;
-        co_return std::unexpected(std::move(*place.error));
+        break;
       }
     }
     Readiness ready = Readiness::ready;
@@ -168,21 +143,27 @@ Task<Acquired> PoolState::acquire_for(Asker asker) {
     if (ready == Readiness::ready) co_return lease;
     core.refused(place.borrower, waited, ready == Readiness::cancelled);
     lease.release();
-    if (ready == Readiness::cancelled) co_return std::unexpected(error_now(AcquireErrorKind::cancelled, begun));
+    if (ready == Readiness::cancelled) {
+      place.error = std::make_unique<AcquireError>(error_now(AcquireErrorKind::cancelled, begun));
+      break;
+    }
     place.since = now();
+    place.answered = false;
   }
-}
-
-Task<Acquired> PoolState::acquire(std::source_location where) {
-  return acquire_for(PlainAsker{.where = where});
+  co_return std::unexpected(std::move(*place.error));
 }
 
 Task<Acquired> PoolState::acquire(AcquireOptions options, std::source_location where) {
-  return acquire_for(AskerWithOptions{.options = options, .where = where});
+  return acquire_from({}, {}, Borrower(where, options.task, options.owner), options.deadline);
 }
 
-Task<Acquired> PoolState::acquire_from(Lease lease, PoolCore::Taken taken, Borrower borrower) {
-  return acquire_for(AskerForCarrier{.lease = std::move(lease), .looked = taken, .who = borrower});
+bool Acquiring::begin(Task<Acquired>& rest) {
+  const Borrower borrower(where_);
+  PoolCore::Taken taken;
+  lease_ = pool_->take_now(borrower, taken);
+  if (lease_ && taken.ready && pool_->lends_at_once) return true;
+  rest = pool_->acquire_from(std::move(lease_), taken, borrower, {});
+  return false;
 }
 
 // ---- giving back ---------------------------------------------------------------------------------------------------
@@ -240,6 +221,11 @@ void PoolState::give_back(PoolSlot* slot, bool discard) noexcept {
   std::shared_ptr<PoolState> last;
   if (core.release(slot, how, now(), actions)) last = std::move(keep_alive);
   perform(std::move(actions));
+}
+
+void Lease::give_back(bool discard) noexcept {
+  PoolSlot* const slot = std::exchange(slot_, nullptr);
+  slot->pool->give_back(slot, discard);
 }
 
 Connection PoolState::detach(PoolSlot* slot) noexcept {

@@ -83,9 +83,10 @@ PoolSlot* PoolCore::pop_idle() noexcept {
   return slot;
 }
 
-PoolCore::Taken PoolCore::try_take(const Borrower& borrower, SteadyTime now, const Clock& precise) {
+PoolCore::Taken PoolCore::try_take(const Borrower& borrower, const Clock& clock) {
   const std::scoped_lock lock(mutex_);
   if (held_back_ || idle_.empty()) return {};
+  const SteadyTime now = clock.coarse();
   const PoolSlot* const next = settings_.reuse == ReuseOrder::last ? idle_.back() : idle_.front();
   if (now >= next->expires || fenced(*next)) return {.stale = true};
   PoolSlot* const slot = pop_idle();
@@ -95,7 +96,7 @@ PoolCore::Taken PoolCore::try_take(const Borrower& borrower, SteadyTime now, con
   --idle_count_;
   ++used_count_;
   slot->state = State::used;
-  lend(slot, borrower, now, &precise);
+  lend(slot, borrower, now, &clock);
   const bool ping = now - idle_since >= ping_after_ || idle_since < suspect_before_;
   return {.slot = slot, .ready = !ping && !forget, .needs_ping = ping, .forget_statements = forget};
 }

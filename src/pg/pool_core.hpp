@@ -83,8 +83,9 @@ class PoolCore {
     bool forget_statements = false;
     bool stale = false;  ///< no slot because the next one has expired: `evict_stale`, then again
   };
-  /// The uncontended acquire: an idle connection. `precise` is asked for the time of one lease in 64.
-  Taken try_take(const Borrower& borrower, SteadyTime now, const Clock& precise);
+  /// The uncontended acquire: an idle connection. `clock` is asked for the coarse time when there is one, and for the
+  /// precise time of one lease in 64.
+  Taken try_take(const Borrower& borrower, const Clock& clock);
   void evict_stale(SteadyTime now, PoolActions& actions);
   /// For a taker that does not wait: dials one more, unless enough are being dialled.
   void dial_for_taker(SteadyTime now, PoolActions& actions);

@@ -56,6 +56,8 @@ struct Borrower {
   std::array<char, 64> task_;  ///< only its first task_size_ bytes have a value
 };
 
+struct PoolState;
+
 /// One place for a connection. Owned by the core; whoever a slot was handed to (a lease, a task) has it alone until it
 /// is given back.
 struct PoolSlot {
@@ -74,6 +76,7 @@ struct PoolSlot {
   SteadyTime expires = SteadyTime::max();
   SteadyTime taken_at{};
   Borrower borrower;
+  PoolState* pool = nullptr;             ///< to whom a lease gives it back; set with the connection
   std::optional<Connection> connection;  ///< empty in tests of the core
   // Where it is, or is being dialled.
   std::shared_ptr<HostGate> gate;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds reset_timeout = 5s;
 constexpr std::chrono::milliseconds close_timeout = 2s;
 /// The pool itself ends: its idle sessions are told goodbye, and nobody needs their places any more.
-constexpr std::chrono::milliseconds last_goodbye = 3ms;
+constexpr std::chrono::milliseconds last_goodbye = 1ms;
 
 std::uint64_t seed_of(const void* pool, SteadyTime now) {
   return reinterpret_cast<std::uintptr_t>(pool) ^ static_cast<std::uint64_t>(now.time_since_epoch().count());
@@ -306,6 +306,7 @@ Task<> PoolState::dial(Hold hold) {
   } else {
     PoolSlot* const slot = hold.settle();
     std::string version = connection->server_version_text();
+    slot->pool = this;
     slot->connection.emplace(std::move(*connection));
     slot->connection->on_idle_event(std::make_shared<const std::function<void()>>([weak = weak_from_this(), slot] {
       if (const auto state = weak.lock()) state->idle_event(slot);

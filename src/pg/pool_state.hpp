@@ -13,8 +13,6 @@
 
 namespace opi::pg {
 
-using Acquired = std::expected<Lease, AcquireError>;
-
 /// Lives until the pool and the last lease are gone. Background work runs on `executor`; everything else from any
 /// thread.
 struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTurn::Work {
@@ -32,17 +30,16 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   /// An idle connection, and what it needs before it is used; or an empty lease.
   Lease take_now(const Borrower& borrower, PoolCore::Taken& taken) {
     for (;;) {
-      taken = core.try_take(borrower, clock.coarse(), clock);
-      if (!taken.stale) return {this, taken.slot};
+      taken = core.try_take(borrower, clock);
+      if (!taken.stale) return Lease(taken.slot);
       evict_stale();
     }
   }
   void evict_stale();
-  /// One coroutine however it goes, for a second one costs as much as all of the common case.
-  Task<Acquired> acquire(std::source_location where);
   Task<Acquired> acquire(AcquireOptions options, std::source_location where);
-  /// Goes on from `take_now`, for a carrier, which waits as long as it takes.
-  Task<Acquired> acquire_from(Lease lease, PoolCore::Taken taken, Borrower borrower);
+  /// Goes on from `take_now`, if somebody has looked already. No deadline: acquire_timeout.
+  Task<Acquired> acquire_from(Lease lease, std::optional<PoolCore::Taken> looked, Borrower borrower,
+                              std::optional<SteadyTime> deadline);
   /// Does what the core decided: wakes at once, the rest on the executor.
   void perform(PoolActions&& actions);
   /// A lease ends. Never throws: what cannot be done in the background is done by closing.
@@ -84,8 +81,6 @@ struct PoolState final : std::enable_shared_from_this<PoolState>, private LoopTu
   /// A visit on the executor to those who were answered.
   class Drain;
   struct QueuePlace;
-  template <class Asker>
-  Task<Acquired> acquire_for(Asker asker);
 
   Returned judge(PoolSlot* slot, bool discard) noexcept;
   void note_schema_change() noexcept;

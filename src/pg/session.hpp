@@ -228,4 +228,9 @@ class Session::Operation {
   bool done_ = false;
 };
 
+// Asked at every return of a lease.
+inline bool Connection::take_touched() noexcept {
+  return !session_ || session_->take_touched();
+}
+
 }  // namespace opi::pg

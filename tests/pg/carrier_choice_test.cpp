@@ -66,9 +66,9 @@ TEST(CarrierPacking, PacksWhileAnswersComeQuicklyAndSpreadsWhenTheyDoNot) {
   EXPECT_EQ(packing.limit(), CarrierPacking::most);
   SteadyTime now = start + 3s;
   packing.answered(20ms, 20ms, now);
-  EXPECT_EQ(packing.limit(), CarrierPacking::most / 2);
+  EXPECT_EQ(packing.limit(), CarrierPacking::most * 3 / 4);
   packing.answered(20ms, 20ms, now + 1ms);
-  EXPECT_EQ(packing.limit(), CarrierPacking::most / 2) << "what stalls together counts once";
+  EXPECT_EQ(packing.limit(), CarrierPacking::most * 3 / 4) << "what stalls together counts once";
   for (int stall = 0; stall < 10; ++stall) packing.answered(20ms, 20ms, now += 10ms);
   EXPECT_EQ(packing.limit(), CarrierPacking::least);
   answer_quickly(packing, now, 5s);

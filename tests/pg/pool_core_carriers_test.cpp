@@ -11,7 +11,7 @@ class PoolCoreCarriersTest : public PoolCoreTest {
     borrower.carries = true;
     return borrower;
   }
-  PoolSlot* take_carrier() { return core_->try_take(carrier(), now(), clock_).slot; }
+  PoolSlot* take_carrier() { return core_->try_take(carrier(), clock_).slot; }
   std::shared_ptr<PoolWaiter> wait_for_carrier() {
     auto waiter = std::make_shared<PoolWaiter>();
     waiters_.push_back(waiter);

@@ -85,7 +85,7 @@ class PoolCoreTest : public testing::Test {
   PoolSlot* take(const void* owner = nullptr) {
     PoolCore::Taken taken;
     for (;;) {
-      taken = core_->try_take(Borrower(std::source_location::current(), "test", owner), now(), clock_);
+      taken = core_->try_take(Borrower(std::source_location::current(), "test", owner), clock_);
       if (!taken.stale) break;
       act([&](PoolActions& actions) { core_->evict_stale(now(), actions); });
     }

@@ -84,7 +84,7 @@ class PoolCoreHostsTest : public PoolCoreTest {
   }
   PoolSlot* take_from(Pool& pool) {
     for (;;) {
-      const auto taken = pool.core->try_take(Borrower(std::source_location::current()), now(), clock_);
+      const auto taken = pool.core->try_take(Borrower(std::source_location::current()), clock_);
       if (!taken.stale) return taken.slot;
       with(pool, [&](PoolActions& actions) { pool.core->evict_stale(now(), actions); });
     }

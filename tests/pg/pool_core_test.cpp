@@ -361,7 +361,7 @@ TEST_F(PoolCoreTest, PoolScenario75_AConnectionDialledDuringCloseIsClosed) {
 
 TEST_F(PoolCoreTest, TimedOutSaysWhoHoldsAndWhatTheLastDialSaid) {
   open(settings(1, 1));
-  core_->try_take(Borrower(std::source_location::current(), "reconcile shop"), now(), clock_);
+  core_->try_take(Borrower(std::source_location::current(), "reconcile shop"), clock_);
   pass(28'400ms);
   const auto waiter = wait(30s);
   pass_ticking(30s);

@@ -27,7 +27,7 @@ class Driver {
   bool use_one(bool breaks) {
     PoolCore::Taken taken;
     for (;;) {
-      taken = core_.try_take(Borrower(std::source_location::current()), now(), system_clock());
+      taken = core_.try_take(Borrower(std::source_location::current()), system_clock());
       if (!taken.stale) break;
       PoolActions actions;
       core_.evict_stale(now(), actions);

@@ -89,9 +89,10 @@ class Header:
         if match := re.match(r"enum class (\w+)", head):
             self.add(head, defines_type=True)
             return Scope("enum", match[1], self.visible())
-        match = re.match(r"(?:template <.*> )?(class|struct) ([\w:]+)(?: final)?(?: : .*)?$", head)
+        match = re.match(r"(?:template <.*?> )?(class|struct) (?:\[\[\w+\]\] )?([\w:]+)(?:<.*>)?(?: final)?(?: : .*)?$", head)
         if match:
-            visible = self.visible() and "::" not in match[2]  # the inside of a class, written after it
+            # The inside of a class, written after it; or somebody else's template, for a type of ours.
+            visible = self.visible() and "::" not in match[2]
             if visible:
                 self.add(head, defines_type=True)
             return Scope("class" if visible else "hidden", match[2], match[1] == "struct")

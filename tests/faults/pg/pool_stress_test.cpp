@@ -201,7 +201,8 @@ TEST_F(PoolStressTest, PoolScenario99_AndScenario83_EverythingAtOnceOnAllThreads
   asio::io_context home;
   auto home_work = asio::make_work_guard(home);
   std::thread home_thread([&] { home.run(); });
-  auto pool = std::make_unique<DatabasePool>(home.get_executor(), config, blocking_, Logger());
+  aio::BlockingPool blocking(4);  // ends before `home`, to whom a dial that was given up still tells its end
+  auto pool = std::make_unique<DatabasePool>(home.get_executor(), config, blocking, Logger());
   ASSERT_TRUE(run(pool->start(in(10s))));
 
   Load load{.pool = pool.get()};

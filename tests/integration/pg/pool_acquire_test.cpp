@@ -247,6 +247,28 @@ TEST_F(PoolAcquireTest, PoolScenario17_ADialOutlivesTheAcquirerThatAskedForIt) {
   EXPECT_EQ(pool.stats().dials, 2U);
 }
 
+TEST_F(PoolAcquireTest, AnAcquireBeginsWhenItIsAwaitedAndMayBeMovedUntilThen) {
+  DatabasePool& pool = open(config(1, 1));
+  {
+    const Task<Acquired> never = pool.acquire();
+    EXPECT_TRUE(never.valid());
+  }
+  EXPECT_EQ(pool.stats().acquired, 0U);
+  EXPECT_FALSE(Task<Acquired>().valid());
+  Task<Acquired> first = pool.acquire();
+  Task<Acquired> second = std::move(first);
+  first = pool.acquire();
+  std::swap(first, second);
+  EXPECT_EQ(pool.stats().used, 0U);
+  auto held = run(std::move(first));
+  ASSERT_TRUE(held);
+  EXPECT_EQ(pool.stats().used, 1U);
+  EXPECT_TRUE(pool.holders().at(0).place.starts_with("integration/pg/pool_acquire_test.cpp:")) << "who asked, not we";
+  held->release();
+  EXPECT_TRUE(run(std::move(second))) << "it takes what is there when it is awaited";
+  EXPECT_EQ(pool.stats().acquired, 2U);
+}
+
 TEST_F(PoolAcquireTest, ACoroutineThatVanishesWithItsConnectionGivesItBack) {
   DatabasePool& pool = open(config(1, 1));
   Lease held = take(pool);
