@@ -94,7 +94,8 @@ Error error_of(const rest::Response& response) {
     return std::move(error).handled_by(Handling::wait);
   }
   if (response.status == 401) return std::move(error).with_remedy("check the credentials of cluster.kubernetes");
-  if (response.status == 403) return std::move(error).with_remedy("grant the rights that deploy/rbac.yaml names");
+  if (response.status == 403)
+    return std::move(error).with_remedy("grant the rights that deploy/kubernetes/rbac.yaml names");
   if (response.status == 429 || response.status >= 500) return std::move(error).handled_by(Handling::retry);
   if (response.status == 409) return std::move(error).handled_by(Handling::needs_person);
   return error;

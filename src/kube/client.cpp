@@ -143,6 +143,7 @@ Task<Result<Answer>> Client::State::attempt(std::shared_ptr<const Call> call, On
     const auto credential = co_await prepare(deadline);
     if (!credential) co_return failure(Error(credential.error()).while_doing(call->subject));
     const std::uint64_t shown = authentication.number();
+    const bool with_certificate = !(*credential)->certificate_pem.empty();
     ++counted.requests;
     counted.writes += call->writes() ? 1U : 0U;
     Result<Answer> answer = co_await once(&http, request_of(*call, **credential), deadline);
@@ -151,7 +152,13 @@ Task<Result<Answer>> Client::State::attempt(std::shared_ptr<const Call> call, On
     bool again = false;
     if (!answer) {
       error = answer.error();
-      again = call->repeatable && error.kind == ErrorKind::unavailable;
+      const bool lost = error.kind == ErrorKind::unavailable;
+      again = call->repeatable && lost;
+      // A certificate that the server does not take any more is refused while shaking hands, or by silence after that.
+      if (with_certificate && !reauthenticated && call->repeatable && (lost || error.kind == ErrorKind::denied)) {
+        reauthenticated = again = true;
+        authentication.reject(shown);
+      }
     } else {
       const rest::Response& response = response_of(*answer);
       if (response.status >= 200 && response.status < 300) co_return answer;

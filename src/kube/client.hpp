@@ -58,7 +58,8 @@ struct ClientStats {
 /// Cancellation: terminal cancellation ends a call with ErrorKind::cancelled; whether the server did it is then
 /// unknown. Errors: those of `error_of` and of rest::Client; every message begins with the object. Calls that end in
 /// the same state when they are done twice are tried again until the deadline, at most `attempts_max` times: after 429
-/// and 503 as Retry-After says, after other 5xx and lost connections with backoff; 401 once, with fresh credentials.
+/// and 503 as Retry-After says, after other 5xx and lost connections with backoff; once with fresh credentials after
+/// 401, and after a connection that was refused or lost when they are a certificate.
 class Client {
  public:
   Client(ClusterAccess access, ClientOptions options, aio::BlockingPool& blocking, Logger log);

@@ -2,6 +2,7 @@
 
 #include "kube/api_error.hpp"
 #include "kube/api_server_fixture.hpp"
+#include "support/tls_identity.hpp"
 
 namespace opi::kube {
 namespace {
@@ -157,6 +158,55 @@ TEST_F(KubeClientTest, AfterA401ItAsksForCredentialsAgainOnce) {
   EXPECT_EQ(refused.error().kind, ErrorKind::denied);
   EXPECT_EQ(source->asked, 3);
   EXPECT_THAT(refused.error().to_string(), Not(HasSubstr("token-")));
+}
+
+/// Shows one certificate after the other, as files do that somebody rotates.
+class CertificateSource final : public CredentialSource {
+ public:
+  explicit CertificateSource(std::vector<test::TlsIdentity> identities) : identities_(std::move(identities)) {}
+  Task<Result<Credential>> get(SteadyTime) override {
+    const auto& now = identities_.at(std::min(asked++, identities_.size() - 1));
+    co_return Credential{.certificate_pem = now.certificate, .key_pem = SecretString(std::string_view(now.key))};
+  }
+  std::size_t asked = 0;
+
+ private:
+  std::vector<test::TlsIdentity> identities_;
+};
+
+TEST_F(KubeClientTest, RotatedCertificatesOfEitherSideAreTakenUpAndUnknownOnesAreNot) {
+  const auto mine = test::make_identity();
+  const auto my_next = test::make_identity();
+  const auto theirs = test::make_identity();
+  const auto their_next = test::make_identity("the next one");
+  const auto lets_in = [](const test::TlsIdentity& server, const test::TlsIdentity& whom) {
+    return aio::TlsContext::server({.certificate_pem = server.certificate,
+                                    .key_pem = SecretString(std::string_view(server.key)),
+                                    .client_ca_pem = whom.certificate})
+        .value();
+  };
+  const auto source = std::make_shared<CertificateSource>(std::vector{mine, my_next});
+  server_.use_tls(lets_in(theirs, mine));
+  Client secured(
+      {.server = {.host = "127.0.0.1", .port = server_.port(), .ca_pem = theirs.certificate + their_next.certificate},
+       .credentials = source},
+      options_, blocking_, Logger{});
+  const auto ask = [&] { return run(secured.list(namespaces, "", "", in(long_enough))); };
+  auto listed = ask();
+  ASSERT_TRUE(listed) << listed.error().to_string();
+  EXPECT_EQ(source->asked, 1U);
+  // The server is restarted with another certificate, and no longer takes ours.
+  server_.use_tls(lets_in(their_next, my_next));
+  server_.faults().push_back({.kind = ApiFault::Kind::cut_before});
+  listed = ask();
+  ASSERT_TRUE(listed) << listed.error().to_string();
+  EXPECT_EQ(source->asked, 2U);
+  // Somebody else answers there.
+  server_.use_tls(lets_in(test::make_identity(), my_next));
+  server_.faults().push_back({.kind = ApiFault::Kind::cut_before});
+  listed = ask();
+  ASSERT_FALSE(listed);
+  EXPECT_EQ(listed.error().kind, ErrorKind::denied) << listed.error().to_string();
 }
 
 TEST_F(KubeClientTest, ListsAllPagesWithOneRequestEach) {

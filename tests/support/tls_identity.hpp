@@ -11,7 +11,7 @@ struct TlsIdentity {
   std::string key;          ///< PEM
 };
 
-/// For localhost and 127.0.0.1, valid for an hour.
-TlsIdentity make_identity();
+/// For localhost and 127.0.0.1, valid for an hour. Of two that one client is to trust the names differ.
+TlsIdentity make_identity(const std::string& name = "opi test");
 
 }  // namespace opi::test

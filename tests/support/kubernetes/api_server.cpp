@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "http/request_parser.hpp"
+#include "support/kubernetes/api_access.hpp"
 
 namespace opi::test {
 
@@ -104,6 +105,21 @@ bool matches(const json::object& object, const std::string& selector) {
   return true;
 }
 
+/// Source: RFC 7396.
+void merge(json::object& into, const json::object& patch) {
+  for (const auto& [key, value] : patch) {
+    if (value.is_null()) {
+      into.erase(key);
+    } else if (value.is_object()) {
+      auto& slot = into[key];
+      if (!slot.is_object()) slot = json::object();
+      merge(slot.as_object(), value.get_object());
+    } else {
+      into[key] = value;
+    }
+  }
+}
+
 std::string response_of(int status, const std::string& body, const std::string& retry_after = {}) {
   return fmt::format("HTTP/1.1 {} {}\r\ncontent-type: application/json\r\n{}content-length: {}\r\n\r\n{}", status,
                      http::reason(status), retry_after.empty() ? "" : fmt::format("retry-after: {}\r\n", retry_after),
@@ -168,10 +184,11 @@ Task<> ApiServer::serve(ApiServer* self, std::shared_ptr<Peer> peer) {
   for (bool keep = true; keep;) {
     http::RequestParser parser(64 << 10, 16 << 20);
     for (;;) {
-      pending.erase(0, parser.feed(pending));
+      const auto taken = parser.feed(pending);
+      pending.erase(0, taken);
       if (parser.state() == http::RequestParser::State::done) break;
       if (parser.state() == http::RequestParser::State::failed) co_return;
-      if (parser.state() == http::RequestParser::State::body && !pending.empty()) continue;
+      if (parser.state() == http::RequestParser::State::body && !pending.empty() && taken != 0) continue;
       const auto got = co_await peer->stream->read_some(chunk);
       if (!got || *got == 0) co_return;
       pending.append(reinterpret_cast<const char*>(chunk.data()), *got);
@@ -223,20 +240,53 @@ Task<bool> ApiServer::answer(std::shared_ptr<Peer> peer, http::Request request) 
   co_return written && !fault;
 }
 
-ObjectStore::Answer ApiServer::act(const http::Request& request) {
+std::optional<ApiFailure> ApiServer::refusal(const http::Request& request, const std::string& verb,
+                                             const ApiKind& kind) const {
+  const std::string shown(request.header("authorization"));
+  bool allowed = !forbidden_.contains(fmt::format("{} {}", verb, kind.plural));
+  if (const auto account = accounts_.find(shown); allowed && !tokens_.empty() && !tokens_.contains(shown))
+    allowed = account != accounts_.end() &&
+              allows(store_, account->second, {.verb = verb, .api_version = kind.api_version, .plural = kind.plural});
+  if (allowed) return std::nullopt;
+  return api_failure(
+      403, "Forbidden",
+      fmt::format("{} is forbidden: User \"opi\" cannot {} resource \"{}\"", kind.plural, verb, kind.plural));
+}
+
+/// TokenRequest of a service account.
+ObjectStore::Answer ApiServer::give_token(const http::Request& request) {
+  const auto segments = segments_of(request.path);
+  const ApiKey key{.plural = "serviceaccounts", .name_space = segments.at(3), .name = segments.at(5)};
   if (!tokens_.empty() && !tokens_.contains(std::string(request.header("authorization"))))
+    return api_failure(403, "Forbidden", "only administrators are given tokens here");
+  auto found = store_.get(key);
+  if (std::holds_alternative<ApiFailure>(found)) return found;
+  const auto token = fmt::format("account-{}", accounts_.size() + 1);
+  accounts_["Bearer " + token] = key.name_space + "/" + key.name;
+  return json::object{{"kind", "TokenRequest"},
+                      {"apiVersion", "authentication.k8s.io/v1"},
+                      {"metadata", json::object()},
+                      {"status", json::object{{"token", token}, {"expirationTimestamp", "2099-01-01T00:00:00Z"}}}};
+}
+
+ObjectStore::Answer ApiServer::act(const http::Request& request) {
+  const std::string shown(request.header("authorization"));
+  if (!tokens_.empty() && !tokens_.contains(shown) && !accounts_.contains(shown))
     return api_failure(401, "Unauthorized", "Unauthorized");
   if (request.path == "/version") return json::object{{"gitVersion", "v1.31.2"}, {"major", "1"}, {"minor", "31"}};
+  if (auto about = discovery(request.path)) return *std::move(about);
+  if (request.path.ends_with("/token") && segments_of(request.path).size() == 7) return give_token(request);
   const auto target = target_of(request.path);
   if (!target) return api_failure(404, "NotFound", "the server could not find the requested resource");
   const std::string verb = verb_of(request, target->name.empty());
-  if (forbidden_.contains(fmt::format("{} {}", verb, target->kind->plural)))
-    return api_failure(403, "Forbidden",
-                       fmt::format("{} is forbidden: User \"opi\" cannot {} resource \"{}\"", target->kind->plural,
-                                   verb, target->kind->plural));
+  if (auto refused = refusal(request, verb, *target->kind)) return *std::move(refused);
   if (target->name.empty()) return act_on_collection(request, *target->kind, target->name_space);
   const ApiKey key{.plural = target->kind->plural, .name_space = target->name_space, .name = target->name};
   if (request.method == http::Method::get) return store_.get(key);
+  return change(request, *target->kind, key);
+}
+
+ObjectStore::Answer ApiServer::change(const http::Request& request, const ApiKind& kind, const ApiKey& key) {
   boost::system::error_code error;
   json::value body = request.body.empty() ? json::object() : json::parse(request.body, error);
   if (error || !body.is_object()) return api_failure(400, "BadRequest", "the body is no object");
@@ -246,12 +296,23 @@ ObjectStore::Answer ApiServer::act(const http::Request& request) {
     return store_.remove(key, uid != nullptr ? std::string(uid->as_string()) : "");
   }
   if (request.method != http::Method::patch) return api_failure(405, "MethodNotAllowed", "not spoken here");
+  const auto manager = query_of(request, "fieldManager");
+  if (request.header("content-type") == "application/merge-patch+json") {
+    auto found = store_.get(key);
+    if (auto* object = std::get_if<json::object>(&found)) {
+      merge(*object, body.as_object());
+      return store_.update(key, std::move(*object), manager.empty() ? "unknown" : manager);
+    }
+    return found;
+  }
   if (request.header("content-type") != "application/apply-patch+yaml")
-    return api_failure(415, "UnsupportedMediaType", "only server-side apply is spoken here");
-  if (query_of(request, "fieldManager").empty())
-    return api_failure(422, "Invalid", "fieldManager: Required value: is required for apply patch");
-  return store_.apply(*target->kind, key, std::move(body.as_object()),
-                      {.manager = query_of(request, "fieldManager"),
+    return api_failure(415, "UnsupportedMediaType", "only server-side apply and merge patches are spoken here");
+  if (manager.empty()) return api_failure(422, "Invalid", "fieldManager: Required value: is required for apply patch");
+  // An apply of what is not there is a creation too.
+  if (std::holds_alternative<ApiFailure>(store_.get(key)))
+    if (auto refused = refusal(request, "create", kind)) return *std::move(refused);
+  return store_.apply(kind, key, std::move(body.as_object()),
+                      {.manager = manager,
                        .force = query_of(request, "force") == "true",
                        .dry_run = query_of(request, "dryRun") == "All"});
 }

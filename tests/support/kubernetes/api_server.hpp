@@ -5,7 +5,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,8 +52,11 @@ class ApiServer {
   ApiServer& operator=(const ApiServer&) = delete;
 
   std::uint16_t port() const noexcept;
+  /// Another certificate, for connections from now on; those that are open stay.
+  void use_tls(aio::TlsContextPtr tls) noexcept { tls_ = std::move(tls); }
   ObjectStore& store() noexcept { return store_; }
-  /// Authorization values that are let in; none: everybody.
+  /// Authorization values that may do everything. With none everybody may; with one, all others need a token of a
+  /// service account (TokenRequest), and the ClusterRoles that are bound to that say what it may.
   std::set<std::string>& tokens() noexcept { return tokens_; }
   /// "verb plural" pairs that are forbidden, e.g. "patch secrets".
   std::set<std::string>& forbidden() noexcept { return forbidden_; }
@@ -76,6 +81,10 @@ class ApiServer {
   Task<bool> answer(std::shared_ptr<Peer> peer, http::Request request);
   Task<bool> watch(std::shared_ptr<Peer> peer, std::string plural, std::string name_space, std::uint64_t from);
   ObjectStore::Answer act(const http::Request& request);
+  ObjectStore::Answer change(const http::Request& request, const ApiKind& kind, const ApiKey& key);
+  ObjectStore::Answer give_token(const http::Request& request);
+  /// Why it may not, or nothing.
+  std::optional<ApiFailure> refusal(const http::Request& request, const std::string& verb, const ApiKind& kind) const;
   ObjectStore::Answer act_on_collection(const http::Request& request, const ApiKind& kind, std::string name_space);
   ObjectStore::Answer list(const http::Request& request, const ApiKind& kind, const std::string& name_space) const;
 
@@ -83,6 +92,7 @@ class ApiServer {
   aio::TlsContextPtr tls_;
   ObjectStore store_;
   std::set<std::string> tokens_;
+  std::map<std::string, std::string> accounts_;  ///< authorization value → "namespace/name" of a service account
   std::set<std::string> forbidden_;
   std::deque<ApiFault> faults_;
   std::vector<ApiRequest> requests_;

@@ -139,6 +139,9 @@ const std::vector<ApiKind>& api_kinds() {
       {"v1", "resourcequotas", "ResourceQuota", true, {"spec", "status"}},
       {"v1", "limitranges", "LimitRange", true, {"spec"}},
       {"networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", true, {"spec", "status"}},
+      {"v1", "serviceaccounts", "ServiceAccount", true, {"secrets", "imagePullSecrets"}},
+      {"rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", false, {"rules"}},
+      {"rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", false, {"roleRef", "subjects"}},
   };
   return kinds;
 }
