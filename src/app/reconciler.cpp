@@ -333,6 +333,11 @@ void Reconciler::note_pass(const provision::ApplyReport& report, const provision
       ++counters_.deployments_failed;
     }
   }
+  const bool quiet = std::ranges::all_of(
+      report.deployments, [](const auto& row) { return !row.error && row.actions == 0 && went_well(row.outcome); });
+  if (counters_.passes == 1 || !quiet)
+    log_.info("pass",
+              fmt::format("{}, {:.1f} s", report.summary(), static_cast<double>(report.duration.count()) / 1e6));
 }
 
 void Reconciler::note(const provision::DeploymentReport& row) {

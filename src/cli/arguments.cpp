@@ -79,8 +79,12 @@ void add_removals(CLI::App& program, Arguments& arguments) {
   auto* keep = command(*removals, arguments, "keep", "They stay, until their project file says otherwise",
                        Command::removals_keep);
   confirm->add_flag("--now", arguments.now, "without a grace period");
+  auto* name_space = command(*removals, arguments, "namespace",
+                             "An empty namespace may be deleted from the cluster, with all that is in it",
+                             Command::removals_namespace);
+  name_space->add_option("name", arguments.project, "its name in the cluster")->required()->type_name("NAME");
   list->add_flag("--json", arguments.json, "print JSON");
-  for (auto* sub : {list, confirm, keep}) add_config(sub, arguments);
+  for (auto* sub : {list, confirm, keep, name_space}) add_config(sub, arguments);
   for (auto* sub : {confirm, keep}) {
     sub->add_option("project", arguments.project, "a project's name")->required()->type_name("PROJECT");
     sub->add_option("deployment", arguments.deployment, "one of its deployments; else all")->type_name("DEPLOYMENT");
@@ -258,6 +262,11 @@ void add_secrets(CLI::App& program, Arguments& arguments) {
                          Command::secrets_reseal);
   add_config(reseal, arguments);
   reseal->add_flag("--dry-run", arguments.dry_run, "only say what would be sealed anew");
+  auto* replace = command(*group, arguments, "replace-key",
+                          "Give a project another age key; the old one stays beside it for cluster.secrets.key_overlap",
+                          Command::secrets_replace_key);
+  add_config(replace, arguments);
+  replace->add_option("project", arguments.project, "a project's name")->required()->type_name("PROJECT");
 }
 
 }  // namespace

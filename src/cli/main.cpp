@@ -31,6 +31,7 @@ int run(const Arguments& arguments) {
     case Command::rotate: return opi::cli::run_rotate(arguments, environment);
     case Command::removals:
     case Command::removals_confirm:
+    case Command::removals_namespace:
     case Command::removals_keep: return opi::cli::run_removals(arguments, environment);
     case Command::credentials: return opi::cli::run_credentials(arguments, environment);
     case Command::psql: return opi::cli::run_psql_command(arguments, environment);
@@ -52,6 +53,7 @@ int run(const Arguments& arguments) {
     case Command::suspend:
     case Command::resume:
     case Command::reconcile: return opi::cli::run_repositories(arguments, environment);
+    case Command::secrets_replace_key: return opi::cli::run_secrets_replace_key(arguments, environment);
     case Command::secrets_reseal: return opi::cli::run_secrets_reseal(arguments, environment);
   }
   return opi::cli::exit_usage;

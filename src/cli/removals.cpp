@@ -70,12 +70,23 @@ Task<int> decide(app::Services* services, Arguments arguments) {
   co_return exit_done;
 }
 
+Task<int> let_namespace_go(app::Services* services, Arguments arguments) {
+  auto* cluster = services->cluster();
+  if (cluster == nullptr) co_return complain(Error(ErrorKind::invalid, "cluster.target is none: there is no cluster"));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  auto done = co_await cluster->let_namespace_go(arguments.project, command_cause(), deadline);
+  if (!done) co_return complain(done.error());
+  std::cout << fmt::format("{}: goes with the next pass; at once: opi apply\n", arguments.project);
+  co_return exit_done;
+}
+
 }  // namespace
 
 int run_removals(const Arguments& arguments, const app::Environment& environment) {
   auto settings = load_or_explain(arguments.config, environment, std::cerr);
   if (!settings) return exit_configuration;
   return run_session(std::move(*settings), SessionNeeds::projects, [arguments](app::Services* services) {
+    if (arguments.command == Command::removals_namespace) return let_namespace_go(services, arguments);
     return arguments.command == Command::removals ? list(services, arguments) : decide(services, arguments);
   });
 }

@@ -7,8 +7,8 @@
 
 namespace opi::cli {
 
-/// `opi removals list`, `confirm PROJECT [DEPLOYMENT] [--now]` and `keep PROJECT [DEPLOYMENT]`. 0, or 1 when it failed
-/// or nothing of that name is undeclared.
+/// `opi removals list`, `confirm PROJECT [DEPLOYMENT] [--now]`, `keep PROJECT [DEPLOYMENT]` and `namespace NAME`. 0, or
+/// 1 when it failed or nothing of that name is undeclared.
 int run_removals(const Arguments& arguments, const app::Environment& environment);
 
 }  // namespace opi::cli

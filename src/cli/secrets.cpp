@@ -7,6 +7,7 @@
 
 #include "cli/command_session.hpp"
 #include "cli/config.hpp"
+#include "cli/deployments.hpp"
 #include "store/reseal.hpp"
 
 namespace opi::cli {
@@ -36,7 +37,25 @@ Task<int> reseal(app::Services* services, bool dry_run) {
   co_return exit_done;
 }
 
+Task<int> replace_key(app::Services* services, std::string project) {
+  auto* cluster = services->cluster();
+  if (cluster == nullptr) co_return complain(Error(ErrorKind::invalid, "cluster.target is none: no keys are kept"));
+  const auto key =
+      co_await cluster->replace_key(project, command_cause(), std::chrono::steady_clock::now() + lease_deadline);
+  if (!key) co_return complain(key.error());
+  std::cout << fmt::format("{}: {}; the next pass hands it out, the one before stays beside it for a while\n", project,
+                           key->recipient);
+  co_return exit_done;
+}
+
 }  // namespace
+
+int run_secrets_replace_key(const Arguments& arguments, const app::Environment& environment) {
+  auto settings = load_or_explain(arguments.config, environment, std::cerr);
+  if (!settings) return exit_configuration;
+  return run_session(std::move(*settings), SessionNeeds::projects,
+                     [project = arguments.project](app::Services* services) { return replace_key(services, project); });
+}
 
 int run_secrets_reseal(const Arguments& arguments, const app::Environment& environment) {
   auto settings = load_or_explain(arguments.config, environment, std::cerr);

@@ -68,7 +68,7 @@ void ClusterManager::want_credentials(Look* look, const DesiredNamespace& wanted
       continue;
     }
     look->items.push_back({.object = credentials_object(wanted.name, *credentials, published->credential.id, rules_,
-                                                        sealed_to(wanted.project)),
+                                                        sealed_to(look->recipients, wanted.project)),
                            .title = desired->title(),
                            .credential = &*published,
                            .deployment = &*desired});
@@ -87,8 +87,10 @@ Task<Result<>> ClusterManager::want(Look* look, pg::Connection* connection, Desi
     keys = look->keys[wanted.project];  // a broken key in the file does not take the last good one away
   }
   for (auto& object : namespaces_.objects(wanted)) look->items.push_back({.object = std::move(object), .title = title});
-  if (keys->empty()) keys->push_back({.project = wanted.project, .recipient = "to be made", .current = true});
-  recipients_.insert_or_assign(wanted.project, keys->front().recipient);
+  const auto& before = look->keys[wanted.project];
+  if (before.empty() || before.front().recipient != keys->front().recipient) look->new_keys.insert(wanted.project);
+  look->recipients.insert_or_assign(wanted.project, keys->front().recipient);
+  if (!look_only) recipients_.insert_or_assign(wanted.project, keys->front().recipient);
   look->keys.insert_or_assign(wanted.project, *keys);
   look->items.push_back({.object = key_object(wanted, *keys), .title = title, .keys = *std::move(keys)});
   want_credentials(look, wanted);
@@ -132,7 +134,8 @@ void ClusterManager::note_decisions(Look* look) const {
       if (item.decision.step == ClusterStep::refuse) outcome.refused = true;
     }
     auto& outcome = look->outcomes[item.title];
-    if (auto action = action_of(item.object, item.decision)) outcome.actions.push_back(*std::move(action));
+    if (auto action = action_of(item.object, item.decision, look->inputs_of(item.object)))
+      outcome.actions.push_back(*std::move(action));
     if (item.decision.step == ClusterStep::warn)
       outcome.notes.push_back(fmt::format("{}: {}", kube::to_string(item.object.object()), item.decision.detail));
   }
@@ -171,16 +174,45 @@ Task<Result<>> ClusterManager::look(Look* look, ClusterSelection selection, bool
   co_return Result<>{};
 }
 
+/// What the cluster would not take, and who would be overruled, is in the plan.
+Task<> ClusterManager::rehearse(Look* look, SteadyTime deadline) {
+  constexpr std::size_t objects_max = 100;  // a plan of thousands is not held up by trying each
+  std::set<std::string, std::less<>> to_come;
+  std::vector<ClusterWrite> writes;
+  std::vector<std::string> titles;
+  for (const auto& item : look->items) {
+    if (!item.decision.writes() || writes.size() == objects_max) continue;
+    const bool name_space = item.object.kind == kube::namespaces;
+    if (name_space && item.observed.presence == Presence::absent) to_come.insert(item.object.name);
+    if (!name_space && to_come.contains(item.object.home())) continue;  // where it goes is not there yet
+    writes.push_back({.object = item.object});
+    titles.push_back(item.title);
+  }
+  if (writes.empty()) co_return;
+  std::vector<std::string> names;
+  for (const auto& write : writes) names.push_back(kube::to_string(write.object.object()));
+  const auto would = co_await target_->rehearse(std::move(writes), deadline);
+  for (std::size_t i = 0; i < would.size(); ++i) {
+    auto& outcome = look->outcomes[titles[i]];
+    if (!would[i]) {
+      if (!outcome.error) outcome.error = would[i].error();
+      continue;
+    }
+    for (const auto& rival : would[i]->notes) outcome.notes.push_back(fmt::format("{}: {}", names[i], rival));
+  }
+}
+
 Task<Result<ClusterOutcomes>> ClusterManager::plan(ClusterSelection selection, SteadyTime deadline) {
   Look found;
+  const bool everything = selection == nullptr;
   if (auto looked = co_await look(&found, std::move(selection), true, deadline); !looked)
     co_return failure(std::move(looked.error()).while_doing(target_->describe()));
-  for (const auto& row : found.superfluous) {
-    const auto title = std::ranges::find(found.namespaces, row.name_space, &DesiredNamespace::name)->titles().front();
-    found.outcomes[title].actions.push_back({.sign = Sign::remove,
-                                             .object = row.kind,
-                                             .name = row.name_space + "/" + row.name,
-                                             .detail = "not wanted any more"});
+  co_await rehearse(&found, deadline);
+  plan_removals(&found, everything);
+  for (const auto& one : found.removals) {
+    auto& outcome = found.outcomes[one.planned_for()];
+    outcome.name_space = one.write.object.home();
+    outcome.actions.push_back(removal_action(one.write.object, one.detail, one.write.version));
   }
   co_return std::move(found.outcomes);
 }
@@ -194,9 +226,10 @@ std::vector<secrets::AgeRecipient> ClusterManager::recipients_of(const std::stri
 }
 
 /// Where Secrets are encrypted, another key is another content.
-std::string ClusterManager::sealed_to(const std::string& project) const {
-  const auto found = recipients_.find(project);
-  return found == recipients_.end() || !target_->writes_together() ? std::string() : found->second;
+std::string ClusterManager::sealed_to(const std::map<std::string, std::string, std::less<>>& recipients,
+                                      const std::string& project) const {
+  const auto found = recipients.find(project);
+  return found == recipients.end() || !target_->writes_together() ? std::string() : found->second;
 }
 
 Result<ClusterWrite> ClusterManager::write_of(const Item& item) const {
@@ -244,14 +277,44 @@ ClusterManager::Pending ClusterManager::removal_of(const store::ClusterObjectRow
   return one;
 }
 
-Task<Result<ClusterOutcomes>> ClusterManager::begin_pass(ClusterSelection selection, store::Cause cause,
-                                                         SteadyTime deadline) {
-  Look found;
-  const bool everything = selection == nullptr;
-  if (auto looked = co_await look(&found, std::move(selection), false, deadline); !looked)
-    co_return failure(std::move(looked.error()).while_doing(target_->describe()));
+void ClusterManager::plan_removals(Look* look, bool everything) {
+  for (const auto& row : look->superfluous) {
+    look->removals.push_back(removal_of(row, "not wanted any more"));
+    look->removals.back().title =
+        std::ranges::find(look->namespaces, row.name_space, &DesiredNamespace::name)->titles().front();
+  }
+  if (everything) {
+    for (const auto& row : look->recorded)
+      if (is_forgotten(*look, row)) look->removals.push_back(removal_of(row, "its deployment was removed"));
+  }
+  for (const auto& name_space : look->recorded) {
+    if (!everything || !name_space.to_go || name_space.version.empty() || look->in_use(name_space.name)) continue;
+    for (const auto& row : look->recorded) {
+      const bool in_it = row.name_space == name_space.name && !row.version.empty() && !is_forgotten(*look, row);
+      if (in_it || &row == &name_space) look->removals.push_back(removal_of(row, "somebody let its namespace go"));
+    }
+  }
+  for (auto& one : look->removals)
+    one.approval = removal_action(one.write.object, one.detail, one.write.version).approval();
+}
+
+/// Problems that are new or over, in the history and, where it is ours, in the cluster.
+Task<> ClusterManager::note_problems(const Look* look, SteadyTime deadline) {
+  for (const auto& item : look->items) {
+    const std::string problem = item.decision.error                       ? item.decision.error->message
+                                : item.decision.step == ClusterStep::warn ? item.decision.detail
+                                                                          : std::string();
+    if (problem == (item.known == nullptr ? std::string() : item.known->problem) || item.decision.writes()) continue;
+    auto known = item.known == nullptr ? std::nullopt : std::optional(*item.known);
+    auto noted = co_await note_problem(nullptr, item.object, item.decision, std::move(known), deadline);
+    if (!noted) tools_.log.warn(item.title, "it could not be recorded", {{"cause", noted.error().to_string()}});
+  }
+}
+
+/// What is to be written, with its content; what cannot be made is in the outcomes.
+std::vector<ClusterManager::Pending> ClusterManager::writes_of(Look* look) {
   std::vector<Pending> pending;
-  for (const auto& item : found.items) {
+  for (const auto& item : look->items) {
     const auto& home = item.object.home();
     if (item.object.kind == kube::namespaces) {
       if (item.decision.error) {
@@ -260,40 +323,60 @@ Task<Result<ClusterOutcomes>> ClusterManager::begin_pass(ClusterSelection select
         unusable_.erase(home);
       }
     }
-    const std::string problem = item.decision.error                       ? item.decision.error->message
-                                : item.decision.step == ClusterStep::warn ? item.decision.detail
-                                                                          : std::string();
-    if (problem != (item.known == nullptr ? std::string() : item.known->problem) && !item.decision.writes()) {
-      auto known = item.known == nullptr ? std::nullopt : std::optional(*item.known);
-      auto noted = co_await note_problem(nullptr, item.object, item.decision, std::move(known), deadline);
-      if (!noted) tools_.log.warn(item.title, "it could not be recorded", {{"cause", noted.error().to_string()}});
-    }
-    if (!item.decision.writes() || unusable_.contains(home)) continue;
+    const auto action = action_of(item.object, item.decision, look->inputs_of(item.object));
+    if (!action || unusable_.contains(home)) continue;
     auto write = write_of(item);
     if (!write) {
-      found.outcomes[item.title].error = std::move(write.error());
+      look->outcomes[item.title].error = std::move(write.error());
       continue;
     }
     Pending one{.write = *std::move(write),
                 .title = item.title,
                 .reason = std::string(reason_of(item.decision.step)),
+                .approval = action->approval(),
                 .detail = item.decision.detail};
     if (item.object.deployment.empty()) {
-      for (const auto& wanted : found.namespaces)
+      for (const auto& wanted : look->namespaces)
         if (wanted.name == home && wanted.project == item.object.project) one.titles = wanted.titles();
     }
     if (const auto* project = projects_.find(item.object.project)) one.commit = project->source.commit;
     pending.push_back(std::move(one));
   }
-  for (const auto& row : found.superfluous) {
-    pending.push_back(removal_of(row, "not wanted any more"));
-    pending.back().title =
-        std::ranges::find(found.namespaces, row.name_space, &DesiredNamespace::name)->titles().front();
-  }
-  if (everything) {
-    for (const auto& row : found.recorded)
-      if (is_forgotten(found, row)) pending.push_back(removal_of(row, "its deployment was removed"));
-  }
+  return pending;
+}
+
+/// Takes out what nobody has approved, and says so.
+void ClusterManager::refuse_unapproved(std::vector<Pending>* pending, const ApprovedObjects& approved,
+                                       ClusterOutcomes* outcomes) {
+  std::erase_if(*pending, [&](const Pending& one) {
+    const auto title = one.planned_for();
+    const auto found = approved.find(title);
+    if (found != approved.end() && found->second.contains(one.approval)) return false;
+    auto& outcome = (*outcomes)[title];
+    outcome.refused = true;
+    outcome.error =
+        Error(ErrorKind::conflict,
+              fmt::format("{}: the world has moved since the plan: {} ({}) was not in it", title,
+                          kube::to_string(one.write.object.object()), one.detail.empty() ? one.reason : one.detail))
+            .with_remedy("look at the new plan: opi plan")
+            .handled_by(Handling::needs_person);
+    return true;
+  });
+}
+
+Task<Result<ClusterOutcomes>> ClusterManager::begin_pass(ClusterSelection selection, store::Cause cause,
+                                                         SteadyTime deadline, std::optional<ApprovedObjects> approved) {
+  Look found;
+  const bool everything = selection == nullptr;
+  if (auto looked = co_await look(&found, std::move(selection), false, deadline); !looked)
+    co_return failure(std::move(looked.error()).while_doing(target_->describe()));
+  plan_removals(&found, everything);
+  if (auto recalled = co_await recall_marks(&found, deadline); !recalled)
+    co_return failure(std::move(recalled.error()));
+  co_await note_problems(&found, deadline);
+  auto pending = writes_of(&found);
+  std::ranges::move(found.removals, std::back_inserter(pending));
+  if (approved) refuse_unapproved(&pending, *approved, &found.outcomes);
   if (target_->writes_together()) {
     std::ranges::move(pending, std::back_inserter(pending_));
   } else if (!pending.empty()) {

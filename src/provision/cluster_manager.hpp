@@ -49,6 +49,9 @@ using ClusterOutcomes = std::map<std::string, ClusterOutcome, std::less<>>;  ///
 /// Which deployments: by project and deployment; empty: all.
 using ClusterSelection = std::function<bool(const std::string& project, const std::string& deployment)>;
 
+/// What somebody has seen and approved, by "shop/prod"; nothing else is done: ClusterAction::approval of each.
+using ApprovedObjects = std::map<std::string, std::set<std::string>, std::less<>>;
+
 /// Requests to the target's API are the target's to count.
 struct ClusterStats {
   std::uint64_t written = 0;  ///< objects
@@ -74,12 +77,24 @@ class ClusterManager final : public SecretPublisher {
   /// Null before the first pass.
   const secrets::KeyedHash* hash_key() const noexcept { return hash_ ? &*hash_ : nullptr; }
 
-  /// What `begin_pass` would do, as actions by deployment. Reads only.
+  /// What `begin_pass` would do, as actions by deployment. Reads only; the target is asked whether it would take the
+  /// first hundred objects.
   Task<Result<ClusterOutcomes>> plan(ClusterSelection selection, SteadyTime deadline);
 
   /// Namespaces, policies, keys, and the Secrets of credentials that were published before. What is written together
-  /// waits for `end_pass`. Errors: the control database or the target cannot be asked at all.
-  Task<Result<ClusterOutcomes>> begin_pass(ClusterSelection selection, store::Cause cause, SteadyTime deadline);
+  /// waits for `end_pass`. With `approved`, what turns out to be needed beside it is refused. Errors: the control
+  /// database or the target cannot be asked at all.
+  Task<Result<ClusterOutcomes>> begin_pass(ClusterSelection selection, store::Cause cause, SteadyTime deadline,
+                                           std::optional<ApprovedObjects> approved = {});
+
+  /// Records that a namespace of ours may be deleted with all that is in it: the next pass over everything does it,
+  /// when nothing is declared or kept in it any more; it lapses when something is. Errors: not_found (none that we
+  /// made), conflict (a deployment is in it), those of the control database.
+  Task<Result<>> let_namespace_go(std::string name, store::Cause cause, SteadyTime deadline);
+
+  /// Gives a project another age key; the one before stays beside it for the rules' overlap. The next pass hands it
+  /// out. Errors: not_found (no such project), conflict (its file brings its key), those of the control database.
+  Task<Result<store::ProjectKey>> replace_key(std::string project, store::Cause cause, SteadyTime deadline);
 
   Task<Result<HandOver>> hand_over(pg::Connection* control, const DesiredDeployment* desired, std::string database,
                                    const store::Credential* credential, SteadyTime deadline) override;
@@ -102,9 +117,19 @@ class ClusterManager final : public SecretPublisher {
   void want_credentials(Look* look, const DesiredNamespace& wanted);
   Task<Result<>> observe(Look* look, SteadyTime deadline);
   void note_decisions(Look* look) const;
+  Task<> rehearse(Look* look, SteadyTime deadline);
+  static void plan_removals(Look* look, bool everything);
   static bool is_forgotten(const Look& look, const store::ClusterObjectRow& row);
   static Pending removal_of(const store::ClusterObjectRow& row, std::string why);
-  std::string sealed_to(const std::string& project) const;
+  static void refuse_unapproved(std::vector<Pending>* pending, const ApprovedObjects& approved,
+                                ClusterOutcomes* outcomes);
+  std::vector<Pending> writes_of(Look* look);
+  Task<Result<>> note_order(pg::Connection* control, std::string project, std::string action, std::string statement,
+                            store::Cause cause) const;
+  Task<Result<>> recall_marks(const Look* look, SteadyTime deadline);
+  Task<> note_problems(const Look* look, SteadyTime deadline);
+  std::string sealed_to(const std::map<std::string, std::string, std::less<>>& recipients,
+                        const std::string& project) const;
   Result<ClusterWrite> write_of(const Item& item) const;
   Task<Result<>> write_now(std::vector<Pending> pending, ClusterOutcomes* outcomes, store::Cause cause,
                            SteadyTime deadline);

@@ -30,9 +30,17 @@ struct ClusterManager::Pending {
   std::string title;
   std::vector<std::string> titles = {};  ///< of a Namespace: everybody who lives there
   std::string reason;
+  std::string approval = {};  ///< ClusterAction::approval
   std::string detail;
   std::string commit = {};  ///< of the project file
   bool hands_over = false;
+
+  /// The deployment that a plan shows it under.
+  std::string planned_for() const {
+    const auto& object = write.object;
+    if (!object.deployment.empty()) return object.project + "/" + object.deployment;
+    return title.empty() ? object.project + "/-" : title;
+  }
 };
 
 /// What one look at everything found.
@@ -45,14 +53,21 @@ struct ClusterManager::Look {
   std::vector<DesiredNamespace> namespaces;
   std::vector<Item> items;
   std::vector<store::ClusterObjectRow> superfluous;
-  std::set<std::string> inventoried;  ///< deployments that are not forgotten, by "shop/prod"
+  std::vector<Pending> removals;  ///< of those, and of the Secrets of deployments that went the whole way out
+  std::map<std::string, std::string, std::less<>> recipients;  ///< current public keys, by project
+  std::set<std::string, std::less<>> new_keys;     ///< projects whose key is made, or taken from their file, now
+  std::map<std::string, std::string> inventoried;  ///< deployments that are not forgotten → their namespaces
   ClusterOutcomes outcomes;
 
-  const store::ClusterObjectRow* known(const DesiredObject& object) const {
-    const auto found = std::ranges::find_if(recorded, [&](const store::ClusterObjectRow& row) {
-      return row.name == object.name && row.name_space == object.name_space && row.kind == object.kind.kind;
-    });
-    return found == recorded.end() ? nullptr : &*found;
+  /// Somebody lives there, or did and may come back.
+  bool in_use(const std::string& name_space) const {
+    return std::ranges::any_of(namespaces, [&](const auto& one) { return one.name == name_space; }) ||
+           std::ranges::any_of(inventoried, [&](const auto& one) { return one.second == name_space; });
+  }
+  /// What decides an object's content, as a plan can know it.
+  std::string_view inputs_of(const DesiredObject& object) const {
+    return object.holds_secret() && new_keys.contains(object.project) ? std::string_view("new key")
+                                                                      : std::string_view(object.inputs);
   }
 };
 

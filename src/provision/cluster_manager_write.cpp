@@ -133,6 +133,7 @@ Task<Result<>> ClusterManager::write_now(std::vector<Pending> pending, ClusterOu
   std::vector<store::ClusterObjectRow> rows;
   std::vector<store::ClusterObjectRow> gone;
   std::vector<ClusterEvent> events;
+  std::set<std::string> removed;
   for (std::size_t i = 0; i < pending.size(); ++i) {
     auto& one = pending[i];
     auto& event = told[i];
@@ -161,7 +162,8 @@ Task<Result<>> ClusterManager::write_now(std::vector<Pending> pending, ClusterOu
     }
     if (event.reason == "Removed") {
       gone.push_back(std::move(drafts[i]));
-      if (event.object.kind == kube::namespaces) continue;
+      if (event.object.kind == kube::namespaces) removed.insert(event.object.name);
+      event.for_history_only = removed.contains(event.object.home());  // nobody is left there to read it
     } else {
       drafts[i].version = written[i]->version;
       rows.push_back(std::move(drafts[i]));
@@ -179,8 +181,8 @@ Task<Result<HandOver>> ClusterManager::hand_over(pg::Connection* control, const 
   if (auto opened = co_await open_hash(control); !opened) co_return failure(std::move(opened.error()));
   auto credentials = secrets_.credentials_of(*desired, database, *credential);
   if (!credentials) co_return failure(std::move(credentials.error()));
-  auto object =
-      credentials_object(desired->namespace_, *credentials, credential->id, rules_, sealed_to(desired->project));
+  auto object = credentials_object(desired->namespace_, *credentials, credential->id, rules_,
+                                   sealed_to(recipients_, desired->project));
   auto known = co_await store::find_cluster_object(control, rules_.cluster, std::string(object.kind.kind),
                                                    object.name_space, object.name);
   if (!known) co_return failure(std::move(known.error()));

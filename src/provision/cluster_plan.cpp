@@ -11,6 +11,17 @@ std::string title_of(const DesiredObject& object) {
   return kube::to_string(object.object());
 }
 
+std::string lower_kind(const DesiredObject& object) {
+  std::string kind(object.kind.kind);
+  std::ranges::transform(kind, kind.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return kind;
+}
+
+std::string full_name(const DesiredObject& object) {
+  return object.name_space.empty() ? object.name : object.name_space + "/" + object.name;
+}
+
 ClusterDecision refused(const DesiredObject& object, const ObservedObject& observed) {
   const bool name_space = object.kind == kube::namespaces;
   auto error =
@@ -50,18 +61,25 @@ ClusterDecision decide(const DesiredObject& object, const ObservedObject& observ
           .detail = fmt::format("{} is not as we wrote it", observed.detail)};
 }
 
-std::optional<ClusterAction> action_of(const DesiredObject& object, const ClusterDecision& decision) {
+std::optional<ClusterAction> action_of(const DesiredObject& object, const ClusterDecision& decision,
+                                       std::string_view inputs) {
   if (!decision.writes()) return std::nullopt;
   Sign sign = Sign::drift;
   if (decision.step == ClusterStep::create) sign = Sign::create;
   if (decision.step == ClusterStep::change) sign = Sign::change;
-  std::string kind(object.kind.kind);
-  std::ranges::transform(kind, kind.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return ClusterAction{.sign = sign,
-                       .object = std::move(kind),
-                       .name = object.name_space.empty() ? object.name : object.name_space + "/" + object.name,
-                       .detail = decision.detail};
+                       .object = lower_kind(object),
+                       .name = full_name(object),
+                       .detail = decision.detail,
+                       .effect = fmt::format("{} {}", reason_of(decision.step), inputs)};
+}
+
+ClusterAction removal_action(const DesiredObject& object, std::string detail, std::string_view version) {
+  return {.sign = Sign::remove,
+          .object = lower_kind(object),
+          .name = full_name(object),
+          .detail = std::move(detail),
+          .effect = fmt::format("Removed {}", version)};
 }
 
 std::string_view reason_of(ClusterStep step) noexcept {

@@ -47,11 +47,22 @@ struct ClusterAction {
   std::string object;  ///< "secret"
   std::string name;    ///< "rig-shop/prod-database"
   std::string detail;
+  /// What it does, in a form that is equal when and only when the same is done: "Created" and the hash of its inputs.
+  std::string effect;
+
+  /// All that an approval is about: "secret rig-shop/prod-database Created 1f…".
+  std::string approval() const { return object + " " + name + " " + effect; }
   friend bool operator==(const ClusterAction&, const ClusterAction&) = default;
 };
 
 /// The decision as the plan shows it; nothing when there is nothing to do.
-std::optional<ClusterAction> action_of(const DesiredObject& object, const ClusterDecision& decision);
+///
+/// `inputs` is what decides the content: the object's own, or a word for what is only known when it is done.
+std::optional<ClusterAction> action_of(const DesiredObject& object, const ClusterDecision& decision,
+                                       std::string_view inputs);
+
+/// The same of one that goes: `version` says which one.
+ClusterAction removal_action(const DesiredObject& object, std::string detail, std::string_view version);
 
 /// The reason of the event that tells of it: "Created", "Restored" …
 std::string_view reason_of(ClusterStep step) noexcept;

@@ -83,6 +83,9 @@ class ClusterTarget {
   virtual bool writes_together() const noexcept = 0;
   /// How each object is found, in order. Reads only.
   virtual Task<Result<std::vector<ObservedObject>>> observe(std::vector<LookedAt> objects, SteadyTime deadline) = 0;
+  /// What would come of writing, nothing is written: why each would be refused, and whose fields would be set back.
+  /// Secrets come without their data. Where only writing shows it, nothing is said.
+  virtual Task<std::vector<Result<Written>>> rehearse(std::vector<ClusterWrite> writes, SteadyTime deadline) = 0;
   /// Outcomes in the order of `writes`. An object of a namespace that could not be written fails with it. `message` is
   /// the commit's, where there is one.
   virtual Task<std::vector<Result<Written>>> write(std::vector<ClusterWrite> writes, std::string message,

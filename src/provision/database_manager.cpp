@@ -353,8 +353,9 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
   const bool approved = !digest.empty();
   auto plan = co_await plan_estate(&*estate, approved);
   if (!plan) co_return failure(std::move(plan.error()).while_doing("apply"));
+  Plan whole;  // what was shown: with the cluster's part, which is planned again where it is done
   if (approved) {
-    Plan whole = *plan;  // what was shown; the cluster's part is planned again where it is done
+    whole = *plan;
     co_await plan_cluster(&whole, selection);
     if (const auto actual = whole.digest(); !same_digest(digest, actual)) {
       co_return failure(
@@ -369,7 +370,7 @@ Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cau
   auto noted = co_await record_drift(&*estate, &*plan);
   if (!noted) tools_.log.warn("drift", "it could not be recorded", {{"cause", noted.error().to_string()}});
   ClusterRound cluster;
-  co_await begin_cluster(&cluster, &*plan, selection, cause);
+  co_await begin_cluster(&cluster, &*plan, selection, cause, approved ? &whole : nullptr);
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = std::move(cause);
@@ -420,13 +421,18 @@ Task<Result<DeploymentReport>> DatabaseManager::create_resources_for_deployment(
   if (wanted.empty()) {
     co_return failure(nothing_selected({.project = project, .deployment = deployment}));
   }
+  co_return co_await run_alone(std::move(wanted.front()), std::move(cause), {});
+}
+
+/// One flow, with the cluster's part before and after it.
+Task<DeploymentReport> DatabaseManager::run_alone(DesiredDeployment wanted, store::Cause cause, FlowOrder order) {
   auto executor = co_await asio::this_coro::executor;
   auto work = std::make_shared<Work>(executor);
   work->cause = cause;
   ClusterRound cluster;
-  cluster.items.push_back({.desired = wanted.front()});
-  co_await begin_cluster(&cluster, nullptr, {.project = project, .deployment = deployment}, cause);
-  work->reports.push_back(co_await run_flow(std::move(wanted.front()), std::move(cause)));
+  cluster.items.push_back({.desired = wanted, .order = order});
+  co_await begin_cluster(&cluster, nullptr, {.project = wanted.project, .deployment = wanted.deployment}, cause);
+  work->reports.push_back(co_await run_flow(std::move(wanted), std::move(cause), std::move(order)));
   co_await end_cluster(&cluster, work);
   ApplyReport report{.deployments = std::move(work->reports)};
   report_cluster(cluster, report);

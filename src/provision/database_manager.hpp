@@ -182,11 +182,13 @@ class DatabaseManager {
   Task<> run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all);
   Task<> worker(std::shared_ptr<Work> work);
   Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
+  Task<DeploymentReport> run_alone(DesiredDeployment desired, store::Cause cause, FlowOrder order);
   bool deep_look_is_due(const store::InventoryEntry* known) const;
   FlowTools flow_tools();
   struct ClusterRound;
   Task<> plan_cluster(Plan* plan, Selection selection);
-  Task<> begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause);
+  Task<> begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause,
+                       const Plan* approved = nullptr);
   Task<> end_cluster(ClusterRound* round, std::shared_ptr<Work> work);
   void report_cluster(const ClusterRound& round, ApplyReport& report) const;
   Error nothing_selected(const Selection& selection) const;

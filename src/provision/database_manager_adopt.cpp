@@ -169,7 +169,7 @@ Task<Result<DeploymentReport>> DatabaseManager::adopt(std::string project, std::
   }
   auto recorded = co_await record_adoption(&wanted, std::move(order), cause, std::move(verifier));
   if (!recorded) co_return failure(std::move(recorded.error()).while_doing("adopt " + wanted.title()));
-  co_return co_await run_flow(std::move(wanted), std::move(cause), {.look_deep = true});
+  co_return co_await run_alone(std::move(wanted), std::move(cause), {.look_deep = true});
 }
 
 }  // namespace opi::provision

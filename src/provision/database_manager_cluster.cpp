@@ -46,7 +46,19 @@ Action shown(ClusterAction& action) {
           .object = std::move(action.object),
           .name = std::move(action.name),
           .detail = std::move(action.detail),
-          .subject = std::move(subject)};
+          .subject = std::move(subject),
+          .value = std::move(action.effect)};
+}
+
+/// What of a plan that somebody has approved is the cluster's.
+ApprovedObjects approved_objects(const Plan& plan) {
+  ApprovedObjects approved;
+  for (const auto& one : plan.deployments) {
+    for (const auto& action : one.actions)
+      if (action.kind == ActionKind::write_object && !action.value.empty())
+        approved[one.title()].insert(action.subject + " " + action.value);
+  }
+  return approved;
 }
 
 void add_secret(DeploymentPlan& plan) {
@@ -93,10 +105,12 @@ Task<> DatabaseManager::plan_cluster(Plan* plan, Selection selection) {
   }
 }
 
-Task<> DatabaseManager::begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause) {
+Task<> DatabaseManager::begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause,
+                                      const Plan* approved) {
   if (tools_.cluster == nullptr) co_return;
-  auto outcomes = co_await tools_.cluster->begin_pass(chosen_by(selection, projects_), std::move(cause),
-                                                      SystemClock().steady() + pass_time);
+  auto outcomes = co_await tools_.cluster->begin_pass(
+      chosen_by(selection, projects_), std::move(cause), SystemClock().steady() + pass_time,
+      approved == nullptr ? std::nullopt : std::optional(approved_objects(*approved)));
   if (!outcomes) {
     round->failed = std::move(outcomes.error());
     tools_.log.warn("cluster", "it could not be looked at", {{"cause", round->failed->to_string()}});

@@ -1,5 +1,7 @@
 #include "provision/deployment_report.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -33,6 +35,16 @@ std::size_t ApplyReport::count(DeploymentOutcome outcome) const noexcept {
 bool ApplyReport::succeeded() const noexcept {
   return count(DeploymentOutcome::failed) == 0 && count(DeploymentOutcome::refused) == 0 &&
          count(DeploymentOutcome::waiting) == 0;
+}
+
+std::string ApplyReport::summary() const {
+  std::string text;
+  for (auto i = static_cast<int>(DeploymentOutcome::created); i <= static_cast<int>(DeploymentOutcome::removed); ++i) {
+    const auto outcome = static_cast<DeploymentOutcome>(i);
+    if (const auto times = count(outcome); times != 0)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", times, to_string(outcome));
+  }
+  return text.empty() ? "nothing is declared" : text;
 }
 
 }  // namespace opi::provision

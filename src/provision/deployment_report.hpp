@@ -56,6 +56,8 @@ struct ApplyReport {
   std::size_t count(DeploymentOutcome outcome) const noexcept;
   /// Nothing failed, was refused or waits.
   bool succeeded() const noexcept;
+  /// "3 created, 996 unchanged, 1 failed": only what there is; "nothing is declared".
+  std::string summary() const;
 };
 /// By project, deployment and file.
 void sort_rows(ApplyReport& report);

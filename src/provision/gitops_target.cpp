@@ -175,6 +175,10 @@ Task<std::vector<Result<Written>>> GitopsTarget::write(std::vector<ClusterWrite>
   co_return outcomes;
 }
 
+Task<std::vector<Result<Written>>> GitopsTarget::rehearse(std::vector<ClusterWrite> writes, SteadyTime /*deadline*/) {
+  co_return std::vector<Result<Written>>(writes.size());
+}
+
 Task<> GitopsTarget::tell(std::vector<ClusterEvent> /*events*/, SteadyTime /*deadline*/) {
   co_return;
 }

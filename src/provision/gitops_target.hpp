@@ -31,6 +31,7 @@ class GitopsTarget final : public ClusterTarget {
   Task<std::vector<Result<Written>>> write(std::vector<ClusterWrite> writes, std::string message,
                                            SteadyTime deadline) override;
   /// There is nobody to tell: the commit says it.
+  Task<std::vector<Result<Written>>> rehearse(std::vector<ClusterWrite> writes, SteadyTime deadline) override;
   Task<> tell(std::vector<ClusterEvent> events, SteadyTime deadline) override;
 
   /// git processes started.

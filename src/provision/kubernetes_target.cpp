@@ -289,6 +289,26 @@ Task<std::vector<Result<Written>>> KubernetesTarget::write(std::vector<ClusterWr
   co_return std::move(writing.outcomes);
 }
 
+Task<> KubernetesTarget::rehearse_one(Writing* writing, std::size_t index) {
+  const auto& object = writing->writes[index].object;
+  auto would = co_await client_->apply(object.kind, object.body, {.dry_run = true}, soon(writing->deadline));
+  if (would) co_return;
+  if (kube::has_status(would.error(), 409)) {
+    writing->outcomes[index]->notes = rivals(would.error());
+  } else {
+    writing->outcomes[index] = failure(std::move(would.error()));
+  }
+}
+
+Task<std::vector<Result<Written>>> KubernetesTarget::rehearse(std::vector<ClusterWrite> writes, SteadyTime deadline) {
+  Writing writing{.writes = std::move(writes), .deadline = deadline};
+  writing.outcomes.resize(writing.writes.size());
+  std::vector<std::size_t> all(writing.writes.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  co_await for_each(std::move(all), [this, &writing](std::size_t index) { return rehearse_one(&writing, index); });
+  co_return std::move(writing.outcomes);
+}
+
 Task<> KubernetesTarget::tell_one(std::vector<ClusterEvent>* events, SteadyTime deadline, std::size_t index) {
   const auto& event = (*events)[index];
   auto told = co_await client_->create(kube::events, event_object(event, options_.reporter), soon(deadline));

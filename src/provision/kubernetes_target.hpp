@@ -38,6 +38,7 @@ class KubernetesTarget final : public ClusterTarget {
   Task<Result<std::vector<ObservedObject>>> observe(std::vector<LookedAt> objects, SteadyTime deadline) override;
   Task<std::vector<Result<Written>>> write(std::vector<ClusterWrite> writes, std::string message,
                                            SteadyTime deadline) override;
+  Task<std::vector<Result<Written>>> rehearse(std::vector<ClusterWrite> writes, SteadyTime deadline) override;
   Task<> tell(std::vector<ClusterEvent> events, SteadyTime deadline) override;
 
   kube::ClientStats stats() const noexcept { return client_->stats(); }
@@ -51,6 +52,7 @@ class KubernetesTarget final : public ClusterTarget {
   void judge_all(Looking* looking) const;
   SteadyTime soon(SteadyTime deadline) const;
   ObservedObject judge(const LookedAt& looked, const kube::Object* found) const;
+  Task<> rehearse_one(Writing* writing, std::size_t index);
   Task<> write_one(Writing* writing, std::size_t index);
   Task<Result<Written>> apply(ClusterWrite* write, SteadyTime deadline);
   Task<> tell_one(std::vector<ClusterEvent>* events, SteadyTime deadline, std::size_t index);

@@ -52,7 +52,13 @@ Task<Result<std::vector<store::ProjectKey>>> SecretManager::keys_of(pg::Connecti
     }
   }
   const bool enough = !known.empty() && known.front().current && !replace;
-  if (enough || look_only) co_return known;
+  if (enough) co_return known;
+  if (look_only) {
+    for (auto& one : known) one.current = false;
+    known.insert(known.begin(),
+                 {.project = wanted.project, .recipient = "to be made", .origin = wanted.origin, .current = true});
+    co_return known;
+  }
   auto made = co_await store::set_project_key(connection, key_, std::move(wanted), replace);
   if (!made)
     co_return failure(std::move(made.error()).while_doing("the age key of project " + project->project.name.value));

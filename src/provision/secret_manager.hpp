@@ -30,8 +30,8 @@ class SecretManager {
       : main_(main), pools_(pools), key_(key), rules_(std::move(rules)) {}
 
   /// A project's keys, the current one first; what is over is left out. Makes the first one, and takes the one that the
-  /// project file brings (a change of it is a rotation). With `look_only` nothing is made: a project may then have
-  /// none.
+  /// project file brings (a change of it is a rotation). With `look_only` nothing is made: what would be
+  /// stands in front, as a key without a number.
   Task<Result<std::vector<store::ProjectKey>>> keys_of(pg::Connection* connection, std::vector<store::ProjectKey> known,
                                                        const SourcedProject* project, bool look_only);
 

@@ -27,7 +27,7 @@ JsonRows json_of(const std::vector<ClusterObjectRow>& rows) {
 }
 
 constexpr std::string_view select_sql =
-    "SELECT kind, name_space, name, project, deployment, inputs, content_hash, version, problem "
+    "SELECT kind, name_space, name, project, deployment, inputs, content_hash, version, problem, to_go "
     "FROM opi.cluster_objects";
 
 ClusterObjectRow read_row(pg::Row row) {
@@ -36,6 +36,7 @@ ClusterObjectRow read_row(pg::Row row) {
   for (std::string* field : {&one.kind, &one.name_space, &one.name, &one.project, &one.deployment, &one.inputs,
                              &one.content_hash, &one.version, &one.problem})
     *field = reader.text();
+  one.to_go = reader.next<bool>();
   return one;
 }
 
@@ -116,12 +117,24 @@ Task<Result<std::vector<PublishedCredential>>> published_credentials(pg::Connect
   co_return all;
 }
 
-Task<Result<std::set<std::string>>> inventoried_deployments(pg::Connection* connection, std::string cluster) {
+Task<Result<>> mark_cluster_object(pg::Connection* connection, std::string cluster, std::string kind,
+                                   std::string name_space, std::string name, bool to_go) {
+  const auto done = co_await connection->query(
+      "WITH " + std::string(durable_cte) +
+          " UPDATE opi.cluster_objects o SET to_go = $5 FROM durable WHERE o.cluster = $1 AND o.kind = $2 AND "
+          "o.name_space = $3 AND o.name = $4",
+      {cluster, kind, name_space, name, to_go});
+  if (!done) co_return failure(done.error());
+  co_return Result<>{};
+}
+
+Task<Result<std::map<std::string, std::string>>> inventoried_deployments(pg::Connection* connection,
+                                                                         std::string cluster) {
   const auto rows = co_await connection->query(
-      "SELECT project || '/' || deployment FROM opi.deployments WHERE cluster = $1", {cluster});
+      "SELECT project || '/' || deployment, namespace FROM opi.deployments WHERE cluster = $1", {cluster});
   if (!rows) co_return failure(rows.error());
-  std::set<std::string> all;
-  for (const pg::Row row : *rows) all.insert(row.get<std::string>(0));
+  std::map<std::string, std::string> all;
+  for (const pg::Row row : *rows) all.insert_or_assign(row.get<std::string>(0), row.get<std::string>(1));
   co_return all;
 }
 

@@ -2,8 +2,8 @@
 /// @file
 /// What we wrote to a cluster: which objects are ours, what they held, and what is wrong with them.
 
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +25,7 @@ struct ClusterObjectRow {
   std::string content_hash;  ///< keyed hash of its plaintext; empty: it holds no secret
   std::string version;       ///< its uid in the cluster, or Git's id of its file
   std::string problem;       ///< why it is not as it should be; empty: it is
+  bool to_go = false;        ///< a person said that it may be deleted; not written by record_cluster_objects
 };
 
 /// Everything known of `cluster`, by key. One statement.
@@ -43,6 +44,10 @@ Task<Result<>> record_cluster_objects(pg::Connection* connection, std::string cl
 Task<Result<>> forget_cluster_objects(pg::Connection* connection, std::string cluster,
                                       std::vector<ClusterObjectRow> rows);
 
+/// A person's word that an object may be deleted, or that it may not. One statement; durable when this returns.
+Task<Result<>> mark_cluster_object(pg::Connection* connection, std::string cluster, std::string kind,
+                                   std::string name_space, std::string name, bool to_go);
+
 /// What an application logs in with, of one deployment.
 struct PublishedCredential {
   std::string project;
@@ -56,7 +61,9 @@ struct PublishedCredential {
 /// Of every deployment of `cluster` that is ready, by project and deployment. One statement.
 Task<Result<std::vector<PublishedCredential>>> published_credentials(pg::Connection* connection, std::string cluster);
 
-/// "shop/prod" of every deployment of `cluster` that is in the inventory, whatever its state. One statement.
-Task<Result<std::set<std::string>>> inventoried_deployments(pg::Connection* connection, std::string cluster);
+/// Every deployment of `cluster` that is in the inventory, whatever its state: "shop/prod" → its namespace. One
+/// statement.
+Task<Result<std::map<std::string, std::string>>> inventoried_deployments(pg::Connection* connection,
+                                                                         std::string cluster);
 
 }  // namespace opi::store

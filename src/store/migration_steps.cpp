@@ -229,6 +229,10 @@ CREATE TYPE opi.adoption AS ENUM ('none', 'additive', 'full');
 ALTER TABLE opi.deployments ADD COLUMN adoption opi.adoption NOT NULL DEFAULT 'none';
 )";
 
+constexpr std::string_view namespace_removal_sql = R"(
+ALTER TABLE opi.cluster_objects ADD COLUMN to_go boolean NOT NULL DEFAULT false;
+)";
+
 constexpr std::array steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
@@ -241,6 +245,7 @@ constexpr std::array steps{
     Migration{.version = 9, .name = "history_is_written_ahead", .sql = started_sql},
     Migration{.version = 10, .name = "clones", .sql = clones_sql},
     Migration{.version = 11, .name = "adoption", .sql = adoption_sql},
+    Migration{.version = 12, .name = "namespace_removal", .sql = namespace_removal_sql},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "provision/deployment_report.hpp"
 #include "provision/planning_fixture.hpp"
 
 namespace opi::provision {
@@ -354,6 +355,14 @@ TEST(PlanText, ReadsLikeAPlan) {
   EXPECT_THAT(text, HasSubstr("12 to create, 0 to change, 0 to remove, 1 drift to fix"));
   EXPECT_THAT(text, HasSubstr("digest " + plan.digest().substr(0, 8)));
   EXPECT_EQ(to_text(Plan{}), "0 deployments, nothing to do\n");
+}
+
+TEST(ApplyReportSummary, CountsWhatThereIs) {
+  ApplyReport report;
+  EXPECT_EQ(report.summary(), "nothing is declared");
+  for (const auto outcome : {DeploymentOutcome::failed, DeploymentOutcome::created, DeploymentOutcome::created})
+    report.deployments.push_back({.outcome = outcome});
+  EXPECT_EQ(report.summary(), "2 created, 1 failed");
 }
 
 TEST(PlanJson, HasStableKeysAndTheFullDigest) {

@@ -1,14 +1,12 @@
-// Namespaces, keys and credential Secrets: the same scenarios on an API server and in a repository.
+// Namespaces, keys and credential Secrets: on an API server's double and in a repository.
 #include "provision/cluster_manager.hpp"
 
 #include <boost/json/parse.hpp>
 #include <fstream>
-#include <functional>
 #include <set>
 
-#include "integration/provision/provision_fixture.hpp"
+#include "integration/provision/cluster_world.hpp"
 #include "provision/gitops_target.hpp"
-#include "provision/kubernetes_target.hpp"
 #include "secrets/base64.hpp"
 #include "secrets/sops.hpp"
 #include "support/git_repository.hpp"
@@ -19,36 +17,9 @@
 namespace opi::provision {
 namespace {
 
-using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::Key;
 
 namespace json = boost::json;
-using Values = std::map<std::string, std::string>;
-
-/// Which Secret, and of which project and deployment.
-struct SecretRef {
-  std::string name_space;
-  std::string name;
-  std::string project;
-  std::string deployment = {};
-};
-
-/// A cluster as somebody beside us sees and changes it.
-class World {
- public:
-  virtual ~World() = default;
-  virtual std::unique_ptr<ClusterTarget> target(HashSource hash) = 0;
-  virtual bool has_namespace(const std::string& project, const std::string& name) = 0;
-  /// Decrypted and decoded; nothing when it is not there.
-  virtual std::optional<Values> read(const SecretRef& secret) = 0;
-  virtual void erase(const SecretRef& secret) = 0;
-  virtual void spoil(const SecretRef& secret) = 0;
-  /// Somebody else's, before we come.
-  virtual void plant(const SecretRef& secret) = 0;
-  /// Writes to the cluster, or commits.
-  virtual std::size_t writes() = 0;
-};
 
 class KubernetesWorld final : public World {
  public:
@@ -175,313 +146,26 @@ class GitopsWorld final : public World {
   int targets_ = 0;
 };
 
-enum class Where { kubernetes, gitops };
-
-class ClusterBase : public ProvisionTest {
- protected:
-  void start(Where where) {
-    if (where == Where::kubernetes) {
-      auto world = std::make_unique<KubernetesWorld>(io_, blocking_);
-      api_ = &world->server();
-      world_ = std::move(world);
-    } else {
-      world_ = std::make_unique<GitopsWorld>(blocking_);
-    }
-    open();
-    databases_ = manager();
-  }
-  /// A manager as a process has it after its start.
-  std::unique_ptr<ClusterManager> cluster(const ClusterRules& rules = {}) {
-    auto made = std::make_unique<ClusterManager>(projects_, DesiredRules{.control_database = control_}, rules,
-                                                 ClusterTools{.main = &main(), .key = &key_});
-    made->set_target(world_->target([cluster = made.get()] { return cluster->hash_key(); }));
-    return made;
-  }
-  /// One pass; what went wrong is in the outcomes.
-  ClusterOutcomes pass(ClusterManager& cluster, const std::string& only = {}) {
-    ClusterSelection selection;
-    if (!only.empty()) selection = [only](const std::string& project, const std::string&) { return project == only; };
-    auto outcomes = await(cluster.begin_pass(std::move(selection), cause_, in(30s)));
-    if (!outcomes) throw std::runtime_error(outcomes.error().to_string());
-    auto landed = await(cluster.end_pass(&*outcomes, cause_, in(30s)));
-    if (!landed) throw std::runtime_error(landed.error().to_string());
-    return *std::move(outcomes);
-  }
-  /// Databases and cluster in one pass, as the program has it.
-  std::unique_ptr<DatabaseManager> with(ClusterManager& cluster, StepHook hook = {}) {
-    auto both = tools(std::move(hook));
-    both.cluster = &cluster;
-    return std::make_unique<DatabaseManager>(projects_, main(), settings(), std::move(both));
-  }
-  SecretRef database_secret(const std::string& project, const std::string& deployment) const {
-    return {
-        .name_space = "rig-" + project, .name = deployment + "-database", .project = project, .deployment = deployment};
-  }
-  SecretRef key_secret(const std::string& project) const {
-    return {.name_space = "rig-" + project, .name = "sops-age-key", .project = project};
-  }
-  std::vector<std::string> history(const std::string& project) {
-    auto lease = await(main().acquire());
-    auto records = await(store::read_history(&**lease, {.project = project}));
-    std::vector<std::string> actions;
-    for (const auto& one : *records)
-      if (one.event.action.starts_with("cluster")) actions.push_back(one.event.action + " " + one.event.statement);
-    return actions;
-  }
-
-  std::unique_ptr<World> world_;
-  test::ApiServer* api_ = nullptr;
-  std::unique_ptr<DatabaseManager> databases_;
-};
-
-class Cluster : public ClusterBase, public ::testing::WithParamInterface<Where> {
- protected:
-  void SetUp() override { start(GetParam()); }
-};
-
-TEST_P(Cluster, ADeploymentGetsItsNamespaceItsKeyAndItsCredentials) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod", "staging"});
-  apply_all(*databases_);
-  auto manager = cluster();
-  for (const auto& [title, outcome] : pass(*manager))
-    EXPECT_FALSE(outcome.error) << title << outcome.error->to_string();
-  EXPECT_TRUE(world_->has_namespace(shop, "rig-" + shop));
-  const auto keys = world_->read(key_secret(shop));
-  ASSERT_TRUE(keys);
-  EXPECT_EQ(keys->size(), 2U);
-  EXPECT_THAT(keys->at("key"), HasSubstr("AGE-SECRET-KEY-1"));
-  for (const std::string deployment : {"prod", "staging"}) {
-    const auto secret = world_->read(database_secret(shop, deployment));
-    ASSERT_TRUE(secret) << deployment;
-    const auto expected = credentials(*databases_, shop, deployment);
-    EXPECT_EQ(secret->at("DATABASE_PASSWORD"), expected.password.reveal());
-    EXPECT_EQ(secret->at("uri"), expected.uri().reveal());
-    EXPECT_TRUE(log_in(expected));
-  }
-  EXPECT_THAT(history(shop), Contains(HasSubstr("cluster Created secret rig-" + shop + "/prod-database")));
+std::vector<WorldKind> kinds() {
+  return {{.name = "Kubernetes",
+           .make = [](asio::io_context& context,
+                      aio::BlockingPool& blocking) { return std::make_unique<KubernetesWorld>(context, blocking); }},
+          {.name = "Gitops", .make = [](asio::io_context&, aio::BlockingPool& blocking) {
+             return std::make_unique<GitopsWorld>(blocking);
+           }}};
 }
 
-TEST_P(Cluster, APassWithNothingToDoWritesNothing) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  apply_all(*databases_);
-  pass(*cluster());
-  const auto before = world_->writes();
-  EXPECT_GT(before, 0U);
-  auto again = cluster();  // as after a restart
-  for (const auto& [title, outcome] : pass(*again)) EXPECT_EQ(outcome.written, 0U) << title;
-  EXPECT_EQ(world_->writes(), before);
-  auto planned = await(again->plan({}, in(30s)));
-  ASSERT_TRUE(planned);
-  EXPECT_TRUE(planned->at(shop + "/prod").actions.empty());
-}
-
-TEST_P(Cluster, ASecretThatSomebodyDeletedComesBackWithTheSameBytes) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  apply_all(*databases_);
-  auto manager = cluster();
-  pass(*manager);
-  const auto secret = database_secret(shop, "prod");
-  const auto before = world_->read(secret);
-  const auto keys = world_->read(key_secret(shop));
-  world_->erase(secret);
-  world_->erase(key_secret(shop));
-  ASSERT_FALSE(world_->read(key_secret(shop)));
-  auto planned = await(manager->plan({}, in(30s)));
-  ASSERT_TRUE(planned);
-  EXPECT_EQ(planned->at(shop + "/prod").actions.size(), 2U);
-  pass(*manager);
-  EXPECT_EQ(world_->read(key_secret(shop)), keys);
-  EXPECT_EQ(world_->read(secret), before);
-  EXPECT_THAT(history(shop), Contains(HasSubstr("cluster Restored secret")));
-}
-
-TEST_P(Cluster, ASecretThatSomebodyChangedIsPutRightOrReportedAsThePolicySays) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  apply_all(*databases_);
-  pass(*cluster());
-  const auto secret = database_secret(shop, "prod");
-  const auto before = world_->read(secret);
-  world_->spoil(secret);
-  auto lenient = cluster({.secret_drift = DriftPolicy::warn});
-  const auto warned = pass(*lenient);
-  EXPECT_THAT(warned.at(shop + "/prod").notes, Contains(HasSubstr("prod-database")));
-  EXPECT_NE(world_->read(secret), before) << "it is left as it is";
-  EXPECT_THAT(history(shop), Contains(HasSubstr("cluster Drifted")));
-  const auto told = history(shop).size();
-  pass(*lenient);
-  EXPECT_EQ(history(shop).size(), told) << "once for each transition, not for each pass";
-  pass(*cluster());
-  EXPECT_EQ(world_->read(secret), before);
-  EXPECT_THAT(history(shop), Contains(HasSubstr("cluster Corrected")));
-}
-
-TEST_P(Cluster, ASecretOfSomebodyElseIsNeverOverwrittenAndStopsNobodyElse) {
-  const auto shop = unique("shop");
-  const auto wiki = unique("wiki");
-  declare(shop, {"prod"});
-  declare(wiki, {"prod"});
-  apply_all(*databases_);
-  const auto secret = database_secret(shop, "prod");
-  world_->plant(secret);
-  const auto theirs = world_->read(secret);
-  const auto outcomes = pass(*cluster());
-  ASSERT_TRUE(outcomes.at(shop + "/prod").error);
-  EXPECT_TRUE(outcomes.at(shop + "/prod").refused);
-  EXPECT_THAT(outcomes.at(shop + "/prod").error->to_string(), HasSubstr("not ours"));
-  EXPECT_EQ(world_->read(secret), theirs);
-  EXPECT_FALSE(outcomes.at(wiki + "/prod").error);
-  EXPECT_TRUE(world_->read(database_secret(wiki, "prod")));
-}
-
-TEST_P(Cluster, ARotatedLoginIsHandedOverAndARotatedKeyStandsBesideTheOldOne) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  apply_all(*databases_);
-  auto manager = cluster({.key_overlap = std::chrono::seconds(0)});
-  pass(*manager);
-  const auto first = world_->read(database_secret(shop, "prod"));
-  auto rotated = await(databases_->rotate({.project = shop}, cause_, RotationPace::seamless));
-  ASSERT_TRUE(rotated);
-  pass(*manager);
-  const auto second = world_->read(database_secret(shop, "prod"));
-  EXPECT_NE(second->at("DATABASE_SERVER_USER"), first->at("DATABASE_SERVER_USER"));
-  EXPECT_EQ(second->at("DATABASE_PASSWORD"), credentials(*databases_, shop, "prod").password.reveal());
-
-  const auto rotate_key = [&](std::chrono::seconds overlap) {
-    auto lease = await(main().acquire());
-    auto made = await(store::set_project_key(&**lease, &key_, {.project = shop, .overlap = overlap}, true));
-    ASSERT_TRUE(made) << made.error().to_string();
-  };
-  rotate_key(std::chrono::hours(1));
-  pass(*manager);
-  EXPECT_EQ(world_->read(key_secret(shop))->size(), 3U) << "old and new together, and both under `key`";
-  EXPECT_TRUE(world_->read(database_secret(shop, "prod")));
-  execute("UPDATE opi.project_keys SET retire_after = now() - interval '1 s' WHERE retire_after IS NOT NULL", control_);
-  pass(*manager);
-  EXPECT_EQ(world_->read(key_secret(shop))->size(), 2U) << "then the old one goes";
-}
-
-TEST_P(Cluster, CredentialsAreHandedOverBeforeTheJournalSaysDone) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  auto manager = cluster();
-  pass(*manager);
-  const DesiredDeployment desired = desired_state(projects_.projects(), {.control_database = control_}).at(0);
-  apply_all(*databases_);
-  auto lease = await(main().acquire());
-  const auto published = await(store::published_credentials(&**lease, "local"));
-  ASSERT_EQ(published->size(), 1U);
-  const auto hand_over = [&] {
-    return await(
-        manager->hand_over(&**lease, &desired, published->front().database, &published->front().credential, in(30s)));
-  };
-  auto handed = hand_over();
-  ASSERT_TRUE(handed) << handed.error().to_string();
-  if (*handed == HandOver::later) {
-    EXPECT_FALSE(world_->read(database_secret(shop, "prod"))) << "it is collected with others";
-    ClusterOutcomes outcomes;
-    auto landed = await(manager->end_pass(&outcomes, cause_, in(30s)));
-    ASSERT_TRUE(landed);
-    EXPECT_THAT(*landed, Contains(shop + "/prod"));
-    handed = hand_over();
-  }
-  EXPECT_EQ(*handed, HandOver::done);
-  EXPECT_TRUE(world_->read(database_secret(shop, "prod")));
-  const auto writes = world_->writes();
-  EXPECT_EQ(*hand_over(), HandOver::done);
-  EXPECT_EQ(world_->writes(), writes) << "the same again writes nothing";
-}
-
-TEST_P(Cluster, OnePassMakesDatabaseNamespaceKeyAndSecretAndTheNextOneNothing) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod", "staging"});
-  const auto bare = unique("bare");
-  for (const auto& error : projects_.replace(
-           "projects/" + bare + ".yaml", "b0", "c1",
-           "name: " + bare +
-               "\nclusters: [local]\ncomponents:\n  - name: web\ndeployments:\n  - name: "
-               "prod\n    cluster: local\n    components: [{reference: web, image: registry.example/web:1}]\n"))
-    ADD_FAILURE() << error.to_string();
-  auto cluster_side = cluster();
-  auto manager = with(*cluster_side);
-  const auto text = to_text(plan(*manager));
-  EXPECT_THAT(text, HasSubstr("+ namespace rig-" + shop));
-  EXPECT_THAT(text, HasSubstr("+ secret    rig-" + shop + "/prod-database"));
-  const auto report = apply_all(*manager);
-  EXPECT_EQ(report.deployments.size(), 3U) << "the one without a database has a namespace as well";
-  EXPECT_TRUE(world_->has_namespace(bare, "rig-" + bare));
-  for (const std::string deployment : {"prod", "staging"}) {
-    const auto expected = credentials(*manager, shop, deployment);
-    const auto secret = world_->read(database_secret(shop, deployment));
-    ASSERT_TRUE(secret);
-    EXPECT_EQ(secret->at("uri"), expected.uri().reveal());
-  }
-  const auto writes = world_->writes();
-  for (const auto& row : apply_all(*manager).deployments)
-    EXPECT_EQ(row.outcome, DeploymentOutcome::unchanged) << row.title();
-  EXPECT_EQ(world_->writes(), writes);
-  EXPECT_TRUE(plan(*manager).empty()) << to_text(plan(*manager));
-}
-
-TEST_P(Cluster, WhatCannotBeHandedOverIsNotDoneAndGoesOnWithTheSameBytes) {
-  const auto shop = unique("shop");
-  const auto wiki = unique("wiki");
-  declare(shop, {"prod"});
-  declare(wiki, {"prod"});
-  const auto secret = database_secret(shop, "prod");
-  world_->plant(secret);
-  auto cluster_side = cluster();
-  std::vector<std::string> steps;
-  auto manager = with(*cluster_side, [&](std::string_view step) { steps.emplace_back(step); });
-  const auto report = apply(*manager);
-  ASSERT_EQ(report.deployments.size(), 2U);
-  ASSERT_TRUE(report.deployments[0].error);
-  EXPECT_THAT(report.deployments[0].error->to_string(), HasSubstr("not ours"));
-  EXPECT_FALSE(report.deployments[1].error) << "the other project is not held up";
-  EXPECT_FALSE(await(manager->credentials(shop, "prod"))) << "the journal does not say done";
-  world_->erase(secret);
-  apply_all(*manager);
-  const auto expected = credentials(*manager, shop, "prod");
-  EXPECT_EQ(world_->read(secret)->at("DATABASE_PASSWORD"), expected.password.reveal());
-  EXPECT_EQ(query("SELECT max(c.generation) FROM opi.credentials c JOIN opi.deployments d ON d.id = c.deployment_id "
-                  "WHERE d.project = '" +
-                      shop + "'",
-                  control_),
-            "1");
-  const auto at = [&](std::string_view name) { return std::ranges::find(steps, name) - steps.begin(); };
-  EXPECT_LT(at("verified"), at("handed over")) << "the login was proven before";
-  EXPECT_LT(at("handed over"), at("recorded")) << "and the journal ends after";
-}
-
-TEST_P(Cluster, ARotationThroughThePassHandsTheNewLoginOver) {
-  const auto shop = unique("shop");
-  declare(shop, {"prod"});
-  auto cluster_side = cluster();
-  auto manager = with(*cluster_side);
-  apply_all(*manager);
-  const auto before = world_->read(database_secret(shop, "prod"));
-  for (const auto pace : {RotationPace::seamless, RotationPace::immediately}) {
-    auto rotated = await(manager->rotate({.project = shop}, cause_, pace));
-    ASSERT_TRUE(rotated);
-    for (const auto& row : rotated->deployments) EXPECT_FALSE(row.error) << row.error->to_string();
-    const auto now_there = world_->read(database_secret(shop, "prod"));
-    const auto expected = credentials(*manager, shop, "prod");
-    EXPECT_EQ(now_there->at("uri"), expected.uri().reveal());
-    EXPECT_TRUE(log_in(expected));
-  }
-  EXPECT_NE(world_->read(database_secret(shop, "prod")), before);
-}
-
-INSTANTIATE_TEST_SUITE_P(Targets, Cluster, ::testing::Values(Where::kubernetes, Where::gitops),
-                         [](const auto& one) { return one.param == Where::kubernetes ? "Kubernetes" : "Gitops"; });
+INSTANTIATE_TEST_SUITE_P(Targets, Cluster, ::testing::ValuesIn(kinds()),
+                         [](const auto& one) { return one.param.name; });
 
 class KubernetesCluster : public ClusterBase {
  protected:
-  void SetUp() override { start(Where::kubernetes); }
+  void SetUp() override {
+    auto world = std::make_unique<KubernetesWorld>(io_, blocking_);
+    api_ = &world->server();
+    start(std::move(world));
+  }
+  test::ApiServer* api_ = nullptr;
 };
 
 TEST_F(KubernetesCluster, CostsOneWriteForEachObjectFewConnectionsAndOneListForEachKind) {
@@ -492,9 +176,13 @@ TEST_F(KubernetesCluster, CostsOneWriteForEachObjectFewConnectionsAndOneListForE
   EXPECT_EQ(objects, 36U) << "twelve namespaces with two Secrets each: one write for each";
   EXPECT_EQ(api_->count("POST"), 12U) << "and one event for each transition, which is all of a namespace at once";
   EXPECT_LE(api_->connections(), 8U);
-  const auto before = api_->requests().size();
+  auto before = api_->requests().size();
   pass(*cluster());
   EXPECT_EQ(api_->requests().size() - before, 2U) << "with nothing to do: namespaces and Secrets, listed once";
+  before = api_->requests().size();
+  api_->limit_pages(6);
+  pass(*cluster());
+  EXPECT_EQ(api_->requests().size() - before, 2U + 4U) << "twelve and twenty-four objects in pages of six";
 }
 
 TEST_F(KubernetesCluster, NamespacesOfOthersAreRefusedAndThoseThatEndAreWaitedFor) {
@@ -531,6 +219,28 @@ TEST_F(KubernetesCluster, DriftOfANamespaceIsPutRightAndPoliciesThatAreNotWanted
   EXPECT_EQ(kube::metadata_entry(found, "labels", "pod-security.kubernetes.io/enforce"), "baseline");
   EXPECT_TRUE(api_->store().list("resourcequotas", "rig-" + shop).empty());
   EXPECT_EQ(api_->store().list("networkpolicies", "rig-" + shop).size(), 1U);
+}
+
+TEST_F(KubernetesCluster, APlanIsTriedOnTheServerWhichStoresNothing) {
+  const auto shop = unique("shop");
+  declare(shop, {"prod"});
+  const auto version = api_->store().version();
+  ASSERT_TRUE(await(cluster()->plan({}, in(30s))));
+  EXPECT_EQ(api_->store().version(), version);
+  EXPECT_TRUE(api_->requests().back().target.contains("dryRun=All"));
+  pass(*cluster());
+  const test::ApiKey name{"namespaces", "", "rig-" + shop};
+  auto found = std::get<json::object>(api_->store().get(name));
+  found["metadata"].as_object()["labels"].as_object()["pod-security.kubernetes.io/enforce"] = "privileged";
+  api_->store().update(name, found, "kubectl-edit");
+  auto planned = await(cluster()->plan({}, in(30s)));
+  ASSERT_TRUE(planned);
+  EXPECT_THAT(planned->at(shop + "/prod").notes, ::testing::Contains(HasSubstr("kubectl-edit")));
+  api_->forbidden().insert("patch namespaces");
+  planned = await(cluster()->plan({}, in(30s)));
+  ASSERT_TRUE(planned);
+  ASSERT_TRUE(planned->at(shop + "/prod").error);
+  EXPECT_EQ(planned->at(shop + "/prod").error->kind, ErrorKind::denied);
 }
 
 TEST_F(KubernetesCluster, WhatIsForbiddenIsSaidOfWhoItConcernsAndNeverTakenForMissing) {
@@ -604,12 +314,15 @@ TEST_F(KubernetesCluster, NeedsTheRightsOfItsManifestAndNoOthers) {
   pass(*cluster());
   EXPECT_FALSE(world_->read(database_secret(shop, "prod")));
   EXPECT_TRUE(world_->has_namespace(shop, "rig-" + shop)) << "namespaces stay";
+  ASSERT_TRUE(await(cluster()->let_namespace_go("rig-" + shop, cause_, in(30s))));
+  pass(*cluster());
+  EXPECT_FALSE(world_->has_namespace(shop, "rig-" + shop)) << "until somebody lets them go";
   EXPECT_EQ(needed_by(api_->requests()), granted());
 }
 
 class GitopsCluster : public ClusterBase {
  protected:
-  void SetUp() override { start(Where::gitops); }
+  void SetUp() override { start(std::make_unique<GitopsWorld>(blocking_)); }
 };
 
 TEST_F(GitopsCluster, EverythingThatIsDirtyIsOneCommitThatSaysWhereItComesFrom) {
