@@ -15,6 +15,7 @@ missing_of() {
       *" installed/$name "*) ;;
       *)
         [ "$name" != npm ] || ! command -v npm >/dev/null || continue  # some packages of nodejs bring it along
+        [ "$name" != kubernetes-client ] || ! command -v kubectl >/dev/null || continue
         [ "$name" != libboost1.81-dev ] || [ ! -f "$root/build/boost/usr/include/boost/version.hpp" ] || continue
         echo "$name" ;;
     esac
