@@ -48,6 +48,17 @@ TEST(Arguments, RotationIsOfAProjectAndSeamlessUnlessAskedOtherwise) {
   EXPECT_FALSE(parse({"rotate"}).has_value()) << "never everything by a slip";
 }
 
+TEST(Arguments, WhatGoesForGoodIsNamed) {
+  const auto name_space = parse({"removals", "namespace", "rig-shop"});
+  EXPECT_EQ(name_space->command, Command::removals_namespace);
+  EXPECT_EQ(name_space->project, "rig-shop");
+  EXPECT_FALSE(parse({"removals", "namespace"}).has_value());
+  const auto key = parse({"secrets", "replace-key", "shop"});
+  EXPECT_EQ(key->command, Command::secrets_replace_key);
+  EXPECT_EQ(key->project, "shop");
+  EXPECT_FALSE(parse({"secrets", "replace-key"}).has_value()) << "never every key by a slip";
+}
+
 TEST(Arguments, ARepositoryOrAProjectIsSuspendedByItsName) {
   const auto suspend = parse({"suspend", "project", "shop", "--reason", "migration"});
   EXPECT_EQ(suspend->command, Command::suspend);
