@@ -189,6 +189,7 @@ class DatabaseManager {
   Task<> plan_cluster(Plan* plan, Selection selection);
   Task<> begin_cluster(ClusterRound* round, Plan* plan, Selection selection, store::Cause cause,
                        const Plan* approved = nullptr);
+  Task<> run_again(std::shared_ptr<Work> work, std::shared_ptr<Work> again);
   Task<> end_cluster(ClusterRound* round, std::shared_ptr<Work> work);
   void report_cluster(const ClusterRound& round, ApplyReport& report) const;
   Error nothing_selected(const Selection& selection) const;

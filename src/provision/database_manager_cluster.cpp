@@ -127,34 +127,55 @@ Task<> DatabaseManager::begin_cluster(ClusterRound* round, Plan* plan, Selection
   }
 }
 
-/// What was collected is written; the flows whose credentials have landed run once more, which ends their journal.
-Task<> DatabaseManager::end_cluster(ClusterRound* round, std::shared_ptr<Work> work) {
-  if (tools_.cluster == nullptr) co_return;
-  auto landed = co_await tools_.cluster->end_pass(&round->outcomes, work->cause, SystemClock().steady() + pass_time);
-  if (!landed) {
-    round->failed = std::move(landed.error());
-    co_return;
-  }
-  if (landed->empty()) co_return;
-  auto again = std::make_shared<Work>(co_await asio::this_coro::executor);
+/// Runs them and puts what came of it into the rows that they have already.
+Task<> DatabaseManager::run_again(std::shared_ptr<Work> work, std::shared_ptr<Work> again) {
   again->cause = work->cause;
-  for (auto& item : round->items) {
-    if (item.removal || !landed->contains(item.desired.title())) continue;
-    item.order.landed = true;
-    again->queue.push_back(std::move(item));
-  }
   co_await run_flows(again);
   for (auto& second : again->reports) {
     const auto first =
         std::ranges::find_if(work->reports, [&](const DeploymentReport& one) { return one.title() == second.title(); });
     if (first == work->reports.end()) continue;
+    const bool waited = first->outcome == DeploymentOutcome::waiting;
     first->handed_later = second.handed_later;
     first->duration += second.duration;
     first->actions += second.actions;
     std::ranges::move(second.notes, std::back_inserter(first->notes));
-    if (!second.error) continue;
+    if (!second.error && !waited) continue;
     first->outcome = second.outcome;
     first->error = std::move(second.error);
+  }
+}
+
+/// What was collected is written; the flows whose credentials have landed run once more, which ends their journal. Then
+/// the copies are made that have waited for one of them, and what they hand over lands as well.
+Task<> DatabaseManager::end_cluster(ClusterRound* round, std::shared_ptr<Work> work) {
+  if (tools_.cluster == nullptr) co_return;
+  const auto executor = co_await asio::this_coro::executor;
+  for (bool more = true; more;) {
+    auto landed = co_await tools_.cluster->end_pass(&round->outcomes, work->cause, SystemClock().steady() + pass_time);
+    if (!landed) {
+      round->failed = std::move(landed.error());
+      co_return;
+    }
+    auto again = std::make_shared<Work>(executor);
+    auto copies = std::make_shared<Work>(executor);
+    for (auto& item : round->items) {
+      const auto& wanted = item.desired;
+      if (item.removal) continue;
+      if (landed->contains(wanted.title())) {
+        again->queue.push_back(item);
+        again->queue.back().order.landed = true;
+        continue;
+      }
+      const auto waits = std::ranges::any_of(work->reports, [&](const DeploymentReport& one) {
+        return one.title() == wanted.title() && one.outcome == DeploymentOutcome::waiting;
+      });
+      if (waits && wanted.clone && landed->contains(wanted.project + "/" + wanted.clone->source))
+        copies->queue.push_back(item);
+    }
+    co_await run_again(work, std::move(again));
+    more = !copies->queue.empty();
+    co_await run_again(work, std::move(copies));
   }
 }
 

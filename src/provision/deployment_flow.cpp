@@ -215,8 +215,9 @@ Task<Result<>> DeploymentFlow::attempt() {
   foresight.preview = true;
   const auto preview = plan_deployment(foresight);
   const bool nothing = preview.actions.empty() && !preview.to_record && !order_.look_deep;
-  if (refused(preview) || nothing || forbidden(preview.actions)) co_return Result<>{};
-  if (preview.waiting) co_return failure(*preview.waiting);
+  if (refused(preview)) co_return Result<>{};
+  if (preview.waiting) co_return failure(*preview.waiting);  // not "nothing to do", though it has no actions either
+  if (nothing || forbidden(preview.actions)) co_return Result<>{};
   foreseen_ = preview.actions;
   first_time_ = first_time_ || preview.first_time;
   // A copy is made by the tenant's own login, which therefore comes before it; nobody knows its password yet, or the
