@@ -249,6 +249,7 @@ void Planner::privileges(const ObservedDatabase& database) {
       grant_connect(database.name, role, missing(input_));
     }
   };
+  must_enter(names.base);
   must_enter(names.read_only);
   if (admin_needs_connect()) must_enter(input_.server.facts.admin);
 }
