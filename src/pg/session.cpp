@@ -46,7 +46,6 @@ Session::Session(asio::any_io_executor executor, Dialed dialed, aio::BlockingPoo
       blocking_(blocking),
       handle_(std::move(dialed.handle)),
       peer_(std::move(dialed.peer)),
-      encrypted_(PQsslInUse(handle_.get()) != 0),
       watch_(executor_, PQsocket(handle_.get())) {
   PQsetNoticeReceiver(handle_.get(), &Session::receive_notice, this);
 }
@@ -60,7 +59,6 @@ void Session::receive_notice(void* context, const PGresult* result) noexcept {
   const std::string_view severity = result_field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
   // What the server says when it ends an idle session comes as a notice.
   if ((severity == "FATAL" || severity == "PANIC") && session->end_ == End::none) session->end_ = End::server;
-  ++session->reads_;
   if (!session->notice_) return;
   try {
     session->notice_({.sqlstate = std::string(result_field(result, PG_DIAG_SQLSTATE)),
@@ -118,7 +116,6 @@ Session::Ready Session::ready() noexcept {
 }
 
 void Session::consume_input() noexcept {
-  ++reads_;
   if (PQconsumeInput(handle_.get()) == 0 && end_ == End::none) end_ = End::server;  // the next result says why
 }
 

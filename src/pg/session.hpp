@@ -158,9 +158,6 @@ class Session : public std::enable_shared_from_this<Session> {
   Task<Result<>> drain();
   Ready drain_now();
   bool end_copy(ExecStatusType status);
-  /// Whether there may be something in the socket although an operation has all its answers: libpq reads once at a
-  /// time, and of TLS one record.
-  bool may_have_left_some() const noexcept { return reads_ > 1 || encrypted_; }
   Task<> stop_running();
   std::unique_ptr<Error> refusal(const Request& request) const;
   bool begin(const Request& request);
@@ -182,7 +179,6 @@ class Session : public std::enable_shared_from_this<Session> {
   aio::BlockingPool* blocking_;
   ConnectionHandle handle_;
   std::string peer_;
-  bool encrypted_;
   SocketWatch watch_;
   StatementCache statements_;
   Exchange exchange_;  ///< of the operation that runs
@@ -201,7 +197,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool preparing_ = false;
   bool write_refused_ = false;   ///< 25006, since it was last asked
   bool plan_was_stale_ = false;  ///< likewise
-  std::uint32_t reads_ = 0;      ///< of this operation; what comes unasked counts as well
   int syncs_pending_ = 0;        ///< ends of pipelined batches that have not come
   std::uint64_t statements_run_ = 0;
   std::uint64_t use_ = 0;
@@ -211,13 +206,13 @@ class Session::Operation {
  public:
   explicit Operation(Session* session) noexcept : session_(session) {
     session_->running_ = session_->touched_ = true;
-    session_->reads_ = 0;
     session_->watch_.begin_operation();
   }
   ~Operation() {
     session_->running_ = false;
     if (!done_ && session_->end_ == End::none) session_->end_ = End::abandoned;
-    if (session_->end_ == End::none) session_->watch_.rearm(session_->may_have_left_some());
+    // Asks: the end of the session may have come with the answer, and one read does not see it.
+    if (session_->end_ == End::none) session_->watch_.rearm(true);
   }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;

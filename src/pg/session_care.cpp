@@ -133,7 +133,6 @@ void Session::take_back(bool clean) noexcept {
 void Session::deliver_notifications() noexcept {
   while (PGnotify* const raw = PQnotifies(handle_.get())) {
     const std::unique_ptr<PGnotify, decltype(&PQfreemem)> notification(raw, &PQfreemem);
-    ++reads_;
     if (!notification_) continue;
     try {
       notification_({.channel = notification->relname, .payload = notification->extra, .pid = notification->be_pid});

@@ -66,7 +66,6 @@ Task<Result<>> Session::drain() {
   for (Ready now = drain_now(); now != Ready::result; now = drain_now()) {
     co_await watch_.suspend_until_event(now == Ready::output);
     if (!watch_.woken_by_event()) co_return failure(ErrorKind::cancelled, "draining a session");
-    ++reads_;
     if (PQconsumeInput(handle_.get()) == 0) end_ = End::server;
   }
   co_return Result<>{};
