@@ -5,7 +5,6 @@
 #include "provision/deployment_flow.hpp"
 #include "provision/plan_parts.hpp"
 #include "provision/rotation.hpp"
-#include "provision/stamp.hpp"
 
 namespace opi::provision {
 
@@ -70,8 +69,7 @@ Task<Result<>> DeploymentFlow::journal_intent(store::LoginSlot slot, std::option
 
 /// Nothing is run that is not written down before.
 Task<Result<>> DeploymentFlow::write_ahead(std::vector<Action> actions) {
-  const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
-  audit_.add(actions, {.facts = observed_.facts, .desired = desired_, .stamp = stamp.to_comment()});
+  audit_.add(actions, statement_context());
   co_return co_await audit_.write_ahead(control());
 }
 

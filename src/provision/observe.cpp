@@ -82,7 +82,8 @@ objects AS (
 SELECT o.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)::text
 FROM objects o CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) i
 WHERE pg_catalog.pg_get_userbyid(o.owner)::text <> $1::text AND NOT EXISTS (
-  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('a', 'i', 'e'))
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.objsubid = 0
+    AND (d.deptype IN ('i', 'e') OR (d.deptype = 'a' AND d.refobjsubid > 0)))
 ORDER BY o.type, i.identity)sql";
 
 enum Column { kind, name, a, b, c, d, e };

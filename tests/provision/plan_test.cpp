@@ -118,7 +118,8 @@ TEST(Plan, WhatADeadPassLeftIsContinuedAndNotRepeated) {
   server.roles.emplace("shop_prod", role_named("shop_prod"));
   server.roles.emplace("shop_prod_ro", role_named("shop_prod_ro"));
   ObservedDatabase closed{.name = "shop_prod", .owner = "shop_prod", .encoding = "UTF8", .allow_connections = false};
-  closed.acl = {{.grantee = "", .privileges = "Tc", .grantor = "shop_prod"}};
+  closed.acl = {{.grantee = "shop_prod", .privileges = "CTc", .grantor = "shop_prod"},
+                {.grantee = "", .privileges = "Tc", .grantor = "shop_prod"}};
   server.databases.emplace("shop_prod", closed);
   const auto plan = plan_of(desired, server, &known);
   ASSERT_FALSE(plan.refusal);

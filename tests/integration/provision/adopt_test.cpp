@@ -18,7 +18,9 @@ class Adopt : public ProvisionTest {
     execute("CREATE SCHEMA " + base_ + " AUTHORIZATION " + base_ + "; CREATE TABLE " + base_ +
                 ".item (id serial PRIMARY KEY); CREATE VIEW " + base_ + ".items AS SELECT id FROM " + base_ +
                 ".item; CREATE FUNCTION " + base_ + ".one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE " +
-                base_ + ".mood AS ENUM ('good'); INSERT INTO " + base_ + ".item VALUES (DEFAULT)",
+                base_ + ".mood AS ENUM ('good'); INSERT INTO " + base_ + ".item VALUES (DEFAULT); CREATE TABLE " +
+                base_ + ".log (id int) PARTITION BY RANGE (id); CREATE TABLE " + base_ + ".log_one PARTITION OF " +
+                base_ + ".log FOR VALUES FROM (1) TO (9)",
             base_);
   }
   AdoptOrder order(store::Adoption how_far, const std::string& password = "tiger") {
@@ -46,7 +48,7 @@ class Adopt : public ProvisionTest {
   }
   std::string foreign_owned() const {
     return query("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = '" +
-                     base_ + "' AND relkind IN ('r', 'v', 'S') AND pg_get_userbyid(relowner) <> '" + base_ + "'",
+                     base_ + "' AND relkind IN ('r', 'p', 'v', 'S') AND pg_get_userbyid(relowner) <> '" + base_ + "'",
                  base_);
   }
   const std::string shop_ = unique("shop");
@@ -74,7 +76,7 @@ TEST_F(Adopt, OnlyAddingLeavesEverythingThatWasThereAndHandsOutTheOldPassword) {
   adopt(order(store::Adoption::additive));
   EXPECT_EQ(ask_as_owner("SELECT count(*) FROM " + base_ + ".one()"), "1");
   EXPECT_EQ(public_may_connect(), "1");
-  EXPECT_EQ(foreign_owned(), "3");
+  EXPECT_EQ(foreign_owned(), "5");
   EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname = '" + base_ + "_ro'"), "1");
   const auto credentials = this->credentials(*manager_, shop_, "prod");
   EXPECT_EQ(credentials.user, base_);

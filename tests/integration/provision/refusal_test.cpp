@@ -115,5 +115,67 @@ TEST_F(Refusal, AWarningThatAPrivilegeStaysIsAnError) {
               HasSubstr("PUBLIC keeps CONNECT"));
 }
 
+/// What somebody does between the password's setting and its proof.
+struct Spoiled {
+  const char* name;
+  const char* sql;   ///< $ is the deployment's name
+  const char* said;  ///< nullptr: it is mended in the same pass
+  const char* mended = "";
+};
+
+class LoginVerdicts : public Refusal, public ::testing::WithParamInterface<Spoiled> {
+ protected:
+  std::string filled(std::string text) const {
+    for (auto at = text.find('$'); at != std::string::npos; at = text.find('$')) text.replace(at, 1, base_);
+    return text;
+  }
+  std::string verifier() const { return query("SELECT rolpassword FROM pg_authid WHERE rolname = '" + base_ + "__a'"); }
+};
+
+TEST_P(LoginVerdicts, AreToldApartAndNoneLeadsToAnotherPassword) {
+  declare(shop_, {"prod"});
+  std::string journaled;
+  const auto spoiling = manager([&](std::string_view step) {
+    if (step != "applied" || !journaled.empty()) return;
+    journaled = verifier();
+    execute(filled(GetParam().sql));
+  });
+  const auto report = only(apply(*spoiling));
+  ASSERT_THAT(journaled, HasSubstr("SCRAM-SHA-256$"));
+  if (GetParam().said == nullptr) {
+    EXPECT_FALSE(report.error) << report.error->to_string();
+  } else {
+    ASSERT_TRUE(report.error);
+    EXPECT_THAT(report.error->to_string(), HasSubstr(GetParam().said));
+    EXPECT_EQ(verifier(), journaled) << "its password is as it was";
+    if (const std::string mended = GetParam().mended; !mended.empty()) execute(filled(mended));
+    apply_all(*manager_);
+  }
+  EXPECT_EQ(verifier(), journaled);
+  EXPECT_EQ(query("SELECT max(generation) FROM opi.credentials", control_), "1");
+  EXPECT_TRUE(log_in(credentials(*manager_, shop_, "prod")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Reasons, LoginVerdicts,
+                         ::testing::Values(Spoiled{"AnotherPassword", "ALTER ROLE $__a PASSWORD 'other'", nullptr},
+                                           Spoiled{"Expired", "ALTER ROLE $__a VALID UNTIL '2001-01-01'",
+                                                   "may not log in or has expired; its password is not touched"},
+                                           Spoiled{"NoLogin", "ALTER ROLE $__a NOLOGIN", "refused"},
+                                           Spoiled{"LimitOfTheRole", "ALTER ROLE $__a CONNECTION LIMIT 0",
+                                                   "no connection free", "ALTER ROLE $__a CONNECTION LIMIT -1"},
+                                           Spoiled{"NoDatabase", "DROP DATABASE $", nullptr},
+                                           Spoiled{"NoConnect", "REVOKE CONNECT ON DATABASE $ FROM $, $__a",
+                                                   "may not connect"}),
+                         [](const auto& one) { return one.param.name; });
+
+TEST_F(Refusal, AServerThatDoesNotAnswerSaysNothingOfThePassword) {
+  auto settings = tenant_settings(server_.server_settings(), "nobody", SecretString("x"), "postgres");
+  auto proof = await(prove_login(settings, &blocking_, in(20s)));
+  EXPECT_EQ(proof.verdict, LoginVerdict::wrong_password) << "what the server says of a role that is not there";
+  settings.hosts.front().port = 1;
+  proof = await(prove_login(settings, &blocking_, in(20s)));
+  EXPECT_EQ(proof.verdict, LoginVerdict::unreachable) << proof.error.to_string();
+}
+
 }  // namespace
 }  // namespace opi::provision
