@@ -35,7 +35,7 @@ T value_of(Result<T> result) {
 }
 
 std::string project_name(int number) {
-  return fmt::format("bench-{}", number);
+  return fmt::format("bench-{:05}", number);  // in the order of their files, as Git lists them
 }
 
 std::string project_text(int number, int limit) {
@@ -216,12 +216,12 @@ void ProvisionEstate::fill_catalogue() {
       "SET allow_system_table_mods = on",
       "CREATE TEMP TABLE others AS SELECT row_number() OVER () AS n, project, base, inputs, "
       "md5(project) AS stamp FROM (VALUES " +
-          values + ") v(project, base, inputs) WHERE project <> 'bench-0'",
+          values + ") v(project, base, inputs) WHERE project <> 'bench-00000'",
       "CREATE TEMP TABLE kinds AS SELECT * FROM (VALUES (0, ''), (1, '_ro'), (2, '__a'), (3, '__b')) k(k, suffix)",
       "INSERT INTO pg_authid SELECT (1000000 + o.n * 8 + k.k)::oid, (o.base || k.suffix)::name, a.rolsuper, "
       "a.rolinherit, "
       "a.rolcreaterole, a.rolcreatedb, a.rolcanlogin, a.rolreplication, a.rolbypassrls, a.rolconnlimit, a.rolpassword, "
-      "a.rolvaliduntil FROM others o CROSS JOIN kinds k JOIN pg_authid a ON a.rolname = 'bench_0_prod' || k.suffix",
+      "a.rolvaliduntil FROM others o CROSS JOIN kinds k JOIN pg_authid a ON a.rolname = 'bench_00000_prod' || k.suffix",
       "INSERT INTO pg_shdescription SELECT (1000000 + o.n * 8 + k.k)::oid, 'pg_authid'::regclass, "
       "'managed by opi: project=' || o.project || ' deployment=prod id=' || o.stamp FROM others o CROSS JOIN kinds k",
       "INSERT INTO pg_database SELECT (1000000 + o.n * 8 + 4)::oid, o.base::name, (1000000 + o.n * 8)::oid, "
@@ -230,7 +230,7 @@ void ProvisionEstate::fill_catalogue() {
       "d.dattablespace, "
       "d.datcollate, d.datctype, d.daticulocale, d.datcollversion, "
       "format('{%s=CTc/%s,%s_ro=c/%s}', o.base, o.base, o.base, o.base)::aclitem[] "
-      "FROM others o JOIN pg_database d ON d.datname = 'bench_0_prod'",
+      "FROM others o JOIN pg_database d ON d.datname = 'bench_00000_prod'",
       "INSERT INTO pg_auth_members SELECT (1000000 + o.n * 8)::oid, (1000000 + o.n * 8 + k)::oid, 10, false "
       "FROM others o CROSS JOIN (VALUES (2), (3)) v(k)",
       "INSERT INTO pg_db_role_setting SELECT (1000000 + o.n * 8 + 4)::oid, (1000000 + o.n * 8 + k)::oid, "
@@ -240,12 +240,12 @@ void ProvisionEstate::fill_catalogue() {
       "state, repository, file, blob_id, commit_id, inputs_hash, ready_at, deep_look_at) SELECT o.project, 'prod', "
       "d.cluster, d.server_id, o.base, o.base, 'rig-' || o.project, o.stamp, d.state, d.repository, "
       "'projects/' || o.project || '.yaml', d.blob_id, d.commit_id, o.inputs, d.ready_at, d.deep_look_at "
-      "FROM others o, opi.deployments d WHERE d.project = 'bench-0'",
+      "FROM others o, opi.deployments d WHERE d.project = 'bench-00000'",
       "INSERT INTO opi.credentials (deployment_id, slot, login, generation, state, sealed, sealed_to, verifier, "
       "published_at) SELECT d.id, c.slot, d.base_name || '__a', c.generation, c.state, c.sealed, c.sealed_to, "
       "c.verifier, "
       "c.published_at FROM opi.deployments d, opi.credentials c JOIN opi.deployments f ON f.id = c.deployment_id "
-      "WHERE f.project = 'bench-0' AND d.project <> 'bench-0'",
+      "WHERE f.project = 'bench-00000' AND d.project <> 'bench-00000'",
       "ANALYZE"};
   value_of(state_->await(state_->run_all(std::move(statements), control_database)));
 }

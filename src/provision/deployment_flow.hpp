@@ -91,6 +91,7 @@ class DeploymentFlow {
   Task<Result<>> make_way(RotationPace pace);
   Task<Result<>> end_now();
   Task<Result<>> journal();
+  Task<Result<>> write_journal();
   Task<Result<>> look_at_clone();
   Task<Result<>> discard_copy();
   Task<Result<>> begin_copy();
