@@ -43,6 +43,7 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   manager.rules.control_database = *settings.control.database;
   for (const auto& [name, database] : settings.databases) {
     if (name != "main") manager.rules.pool_projects[name] = *database.projects;
+    manager.connections[name] = *database.connections;
   }
   for (const auto& repository : repositories_of(settings)) {
     for (const auto& branch : repository.settings->followed())

@@ -182,6 +182,7 @@ struct DatabaseSettings {
   Setting<std::string> application_name{"opi"};
   Setting<std::vector<std::string>> application_hosts{};  ///< where applications reach it; empty: where we do
   Setting<std::vector<std::string>> projects{};           ///< who may name this pool; "*" is everybody, main's default
+  Setting<std::uint32_t> connections{0};                  ///< to this server at most; 0: beside the pool's, parallelism
 
   PoolLimits pool{};
 

@@ -87,6 +87,9 @@ void describe_database(FieldList& list, std::string_view name, DatabaseSettings&
             "Where applications reach this server, for their Secrets; empty: where we reach it.");
   list.list("projects", database.projects, project_name, 0, "a list of projects, or \"*\"",
             "The projects that may name this pool; \"*\": all of them, which is the default of main.");
+  list.number(
+      "connections", database.connections, 0, 20'000,
+      "At most, the pool's and the short ones into databases together; 0: provision.parallelism beside the pool's.");
   list.enter("tls");
   list.choice("mode", database.tls.mode, tls_modes, "Whether the connection is encrypted and the server verified.");
   list.path("ca_file", database.tls.ca_file, optional_file_name,

@@ -30,7 +30,7 @@ bool is_of_a_pool(std::string_view path) {
 
 bool changes_while_running(std::string_view path) {
   constexpr std::array of_main = {"databases.main.host", "databases.main.hosts", "databases.main.port"};
-  if (!is_of_a_pool(path) || path.ends_with(".projects")) return false;
+  if (!is_of_a_pool(path) || path.ends_with(".projects") || path.ends_with(".connections")) return false;
   return std::ranges::find(of_main, path) == of_main.end();
 }
 
@@ -79,6 +79,7 @@ SettingsReload reload_settings(const Settings& present, Settings fresh) {
     if (found == fresh.databases.end()) continue;
     DatabaseSettings wanted = std::move(found->second);
     wanted.projects = database.projects;
+    wanted.connections = database.connections;
     if (name == "main") {
       wanted.host = database.host;
       wanted.hosts = database.hosts;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/settings_values.hpp"
+#include "provision/connection_budget.hpp"
 
 namespace opi::app {
 
@@ -59,6 +60,12 @@ void check_database(Rules& rules, const std::string& name, const DatabaseSetting
                                         *pool.max, *pool.max)
                           : fmt::format("{} is less than pool.min ({}); write at least {}, or lower pool.min",
                                         *pool.max, *pool.min, *pool.min));
+  }
+  constexpr std::uint32_t beside = provision::ConnectionBudget::least;
+  if (const auto all = *database.connections; all != 0 && all < *pool.max + beside) {
+    rules.broken(database.connections.origin, path + ".connections",
+                 fmt::format("{} is less than pool.max ({}) and {} beside it; write at least {}, or lower pool.max",
+                             all, *pool.max, beside, *pool.max + beside));
   }
   if (name == "main" && database.database.origin.given()) {
     rules.broken(database.database.origin, path + ".database",

@@ -75,14 +75,8 @@ void plan_copy(const CloneInput& input, std::string instruction, CloneDecision& 
   const auto& clone = *desired.clone;
   judge_source(input, decision);
   if (decision.refusal || decision.waiting) return;
-  if (clone.by_template) {
-    decision.refusal = about(desired, ErrorKind::unsupported, "clone-method template is not supported")
-                           .with_remedy("remove clone-method: pg_dump copies without ending the source's sessions")
-                           .handled_by(Handling::needs_person);
-    return;
-  }
-  decision.needs_versions = input.versions == nullptr;
-  if (input.versions != nullptr) {
+  decision.needs_versions = !clone.by_template && input.versions == nullptr;
+  if (!clone.by_template && input.versions != nullptr) {
     if (auto refusal = tools_refusal(*input.versions, *input.tools, input.server_version)) {
       decision.refusal = std::move(*refusal).while_doing(desired.title() + ": clone").at(clone.place);
       return;

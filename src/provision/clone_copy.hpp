@@ -21,7 +21,7 @@ namespace opi::provision {
 struct CloneTools {
   std::string pg_dump = "pg_dump";  ///< a path, or a name that is looked for in /usr/local/bin, /usr/bin and /bin
   std::string pg_restore = "pg_restore";
-  std::chrono::milliseconds deadline{std::chrono::hours{1}};  ///< of one copy
+  std::chrono::milliseconds deadline{std::chrono::hours{1}};  ///< of one copy, by whatever method
 };
 
 /// The major version of a program, or why it is not known. Plain values: what the planner looks at.

@@ -85,7 +85,11 @@ DeploymentReport failed_report(const DesiredDeployment& desired, Error error) {
 
 DatabaseManager::DatabaseManager(ProjectManager& projects, pg::DatabasePool& main, ManagerSettings settings,
                                  ManagerTools tools)
-    : projects_(projects), main_(main), settings_(std::move(settings)), tools_(std::move(tools)) {}
+    : projects_(projects),
+      main_(main),
+      settings_(std::move(settings)),
+      tools_(std::move(tools)),
+      budget_({.all = settings_.connections, .beside = settings_.parallelism}) {}
 
 std::vector<DesiredDeployment> DatabaseManager::desired(const Selection& selection) const {
   // Collisions are a matter of all declarations; only then is chosen.
@@ -208,11 +212,13 @@ Task<std::optional<ObservedInside>> DatabaseManager::look_inside(const Estate* e
 }
 
 Task<Result<ObservedInside>> DatabaseManager::enter(const DesiredDeployment* wanted, bool with_foreign) {
-  const bool further = wanted->pool != "main";
-  auto settings = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
+  auto& pool = wanted->pool == "main" ? main_ : tools_.pools->get(wanted->pool)->get();
+  auto settings = pool.config().server;
   settings.database = wanted->database;
   auto executor = co_await asio::this_coro::executor;
   const auto deadline = now() + settings_.plan_deadline;
+  const auto room = co_await budget_.take(&pool, 1, deadline);
+  if (!room) co_return failure(room.error());
   ++stats_.tenant_connections;
   auto connection = co_await pg::Connection::connect(executor, settings, *tools_.blocking, deadline);
   if (!connection) co_return failure(std::move(connection.error()));
@@ -283,6 +289,7 @@ FlowTools DatabaseManager::flow_tools() {
           .pools = tools_.pools,
           .key = tools_.key,
           .blocking = tools_.blocking,
+          .budget = &budget_,
           .stats = &stats_,
           .server_ids = &server_ids_,
           .clone = settings_.clone,

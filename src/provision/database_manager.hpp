@@ -19,6 +19,7 @@
 #include "pg/database_pools.hpp"
 #include "provision/adopt.hpp"
 #include "provision/approval.hpp"
+#include "provision/connection_budget.hpp"
 #include "provision/credentials.hpp"
 #include "provision/deployment_flow.hpp"
 #include "provision/deployment_report.hpp"
@@ -37,6 +38,9 @@ struct ManagerSettings {
   DesiredRules rules = {};
   FollowedRepositories repositories = {};  ///< for the inventory
   std::uint32_t parallelism = 4;           ///< deployments worked on at the same time, each on its own lease
+  /// To each server at most, by its pool, whose own are included; one that is not here: `parallelism` beside the
+  /// pool's.
+  std::map<std::string, std::uint32_t, std::less<>> connections = {};
   std::chrono::milliseconds deadline{
       120'000};  ///< of one deployment's flow, its waiting for a lease and for locks included
   /// The inside of each database is looked at that often though nothing asks for it, spread over a fifth of the time;
@@ -198,6 +202,7 @@ class DatabaseManager {
   pg::DatabasePool& main_;
   ManagerSettings settings_;
   ManagerTools tools_;
+  ConnectionBudget budget_;
   std::map<std::string, std::int64_t, std::less<>> server_ids_;
   ProvisionStats stats_;
 };

@@ -80,11 +80,13 @@ Task<Result<AdoptReport>> DatabaseManager::adopt_report(std::string project, std
 
 /// The password is proven before it is written down: one that does not open the database would be handed out.
 Task<Result<>> DatabaseManager::prove_adopted(const DesiredDeployment* wanted, const SecretString* password) {
-  const bool further = wanted->pool != "main";
-  const auto& server = further ? tools_.pools->get(wanted->pool)->get().config().server : main_.config().server;
+  auto& pool = wanted->pool == "main" ? main_ : tools_.pools->get(wanted->pool)->get();
+  const auto settings = tenant_settings(pool.config().server, wanted->names.base, *password, wanted->names.base);
+  const auto deadline = now() + settings_.plan_deadline;
+  const auto room = co_await budget_.take(&pool, 1, deadline);
+  if (!room) co_return failure(room.error());
   ++stats_.login_checks;
-  auto proof = co_await prove_login(tenant_settings(server, wanted->names.base, *password, wanted->names.base),
-                                    tools_.blocking, now() + settings_.plan_deadline);
+  auto proof = co_await prove_login(settings, tools_.blocking, deadline);
   if (proof.verdict == LoginVerdict::works) co_return Result<>{};
   co_return failure(std::move(proof.error)
                         .while_doing(fmt::format("{}: the given password of \"{}\" {}; nothing was changed",

@@ -165,6 +165,9 @@ Task<Result<>> DeploymentFlow::take_leases() {
       {.server_id = server_id_, .kind = RowKind::default_privileges, .name = names.base}};
   for (auto& name : names_of(desired_))
     rows.push_back({.server_id = server_id_, .kind = RowKind::role, .name = std::move(name)});
+  // A template's sessions are ended, and among them would be those of a flow that works on it.
+  if (desired_.clone && desired_.clone->by_template)
+    rows.push_back({.kind = RowKind::deployment, .name = desired_.project + "/" + desired_.clone->source});
   auto locked = co_await store::LockedLease::acquire(*std::move(main), std::move(rows), deadline_);
   if (!locked) co_return failure(std::move(locked.error()).while_doing(what));
   control_ = *std::move(locked);
@@ -227,11 +230,11 @@ Task<Result<>> DeploymentFlow::attempt() {
                                    &DeploymentFlow::do_inside_part, &DeploymentFlow::do_login_part,
                                    &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
                                    &DeploymentFlow::record,         &DeploymentFlow::do_endings};
-  static constexpr Part copying[] = {&DeploymentFlow::journal,        &DeploymentFlow::begin_copy,
-                                     &DeploymentFlow::do_server_part, &DeploymentFlow::do_login_part,
-                                     &DeploymentFlow::copy,           &DeploymentFlow::do_inside_part,
-                                     &DeploymentFlow::prove,          &DeploymentFlow::prove_reader,
-                                     &DeploymentFlow::record,         &DeploymentFlow::do_endings};
+  static constexpr Part copying[] = {
+      &DeploymentFlow::check_template, &DeploymentFlow::journal,       &DeploymentFlow::begin_copy,
+      &DeploymentFlow::do_server_part, &DeploymentFlow::do_login_part, &DeploymentFlow::copy,
+      &DeploymentFlow::do_inside_part, &DeploymentFlow::prove,         &DeploymentFlow::prove_reader,
+      &DeploymentFlow::record,         &DeploymentFlow::do_endings};
   for (const Part part : cloning() ? std::span<const Part>(copying) : std::span<const Part>(plain)) {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
@@ -288,11 +291,17 @@ std::map<std::string, std::string, std::less<>> DeploymentFlow::verifiers() cons
   return all;
 }
 
-Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
+StatementContext DeploymentFlow::statement_context() const {
   const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
-  const StatementContext context{
-      .facts = observed_.facts, .desired = desired_, .stamp = stamp.to_comment(), .verifiers = verifiers()};
-  co_return co_await begin_batch(connection, session_settings() + batch_text(actions, context));
+  return {.facts = observed_.facts,
+          .desired = desired_,
+          .stamp = stamp.to_comment(),
+          .verifiers = verifiers(),
+          .template_database = copies_by_template() ? clone_->make->from : std::string()};
+}
+
+Task<Result<>> DeploymentFlow::open_stage(pg::Connection* connection, std::vector<Action> actions) {
+  co_return co_await begin_batch(connection, session_settings() + batch_text(actions, statement_context()));
 }
 
 Task<Result<>> DeploymentFlow::commit_stage(pg::Connection* connection, std::string_view name) {
@@ -328,10 +337,13 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
 
 /// Outside any transaction, as PostgreSQL wants it.
 Task<Result<>> DeploymentFlow::create_database(std::vector<Action> actions) {
-  const StatementContext context{.facts = observed_.facts, .desired = desired_};
+  auto statement = statements_for(actions.front(), statement_context()).front();
   const auto began = now();
   auto done = co_await run_alone(server(), "SET synchronous_commit = local");
-  if (done) done = co_await run_alone(server(), statements_for(actions.front(), context).front());
+  if (done) {
+    done = copies_by_template() ? co_await copy_template(std::move(statement))
+                                : co_await run_alone(server(), std::move(statement));
+  }
   note_end(actions, done, began);
   if (!server()->broken()) {
     auto reset = co_await run_alone(server(), "RESET synchronous_commit");
@@ -373,17 +385,28 @@ Task<Result<>> DeploymentFlow::do_inside_part() {
   const bool enterable = database != nullptr && database->allow_connections;
   const bool look = cloning() || needs_inside_look(desired_, observed_, &*known_) || (order_.look_deep && enterable);
   if (!fresh && !look) co_return Result<>{};
-  auto settings = pool().config().server;
-  settings.database = desired_.database;
-  auto executor = co_await asio::this_coro::executor;
-  ++tools_->stats->tenant_connections;
-  auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
-  if (!inside) co_return failure(std::move(inside.error()).while_doing(desired_.title() + ": enter its database"));
+  const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
+  if (!room) co_return failure(Error(room.error()).while_doing(desired_.title()));
+  auto inside = co_await enter(desired_.database);
+  if (!inside) co_return failure(std::move(inside.error()));
   auto done = co_await work_inside(&*inside);
   co_await inside->close(now() + tail_time);
   if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title() + ": inside its database"));
   looked_inside_ = true;
   co_return Result<>{};
+}
+
+/// As admin. Whoever calls it has room for one more connection.
+Task<Result<pg::Connection>> DeploymentFlow::enter(std::string database) {
+  auto settings = pool().config().server;
+  settings.database = std::move(database);
+  auto executor = co_await asio::this_coro::executor;
+  ++tools_->stats->tenant_connections;
+  auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
+  if (!inside)
+    co_return failure(
+        std::move(inside.error()).while_doing(fmt::format("{}: enter {}", desired_.title(), settings.database)));
+  co_return std::move(*inside);
 }
 
 Task<Result<>> DeploymentFlow::work_inside(pg::Connection* inside) {

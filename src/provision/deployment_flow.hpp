@@ -18,6 +18,7 @@
 #include "provision/approval.hpp"
 #include "provision/audit.hpp"
 #include "provision/clone.hpp"
+#include "provision/connection_budget.hpp"
 #include "provision/deployment_report.hpp"
 #include "provision/desired_state.hpp"
 #include "provision/plan.hpp"
@@ -42,6 +43,7 @@ struct FlowTools {
   pg::DatabasePools* pools = nullptr;  ///< further servers; null: there are none
   const secrets::PlatformKey* key = nullptr;
   aio::BlockingPool* blocking = nullptr;
+  ConnectionBudget* budget = nullptr;  ///< for connections beside the pools'
   ProvisionStats* stats = nullptr;
   std::map<std::string, std::int64_t, std::less<>>* server_ids = nullptr;  ///< by pool, filled as they are asked for
   CloneTools clone = {};
@@ -89,6 +91,7 @@ class DeploymentFlow {
   Task<Result<>> make_way(RotationPace pace);
   Task<Result<>> end_now();
   Task<Result<>> journal();
+  Task<Result<>> write_journal();
   Task<Result<>> look_at_clone();
   Task<Result<>> discard_copy();
   Task<Result<>> begin_copy();
@@ -96,6 +99,17 @@ class DeploymentFlow {
   Task<Result<CopyEnd>> copy_end(std::int64_t deployment_id, std::string role, std::string database);
   Task<Result<>> finish_copy(pg::Connection* inside);
   bool cloning() const noexcept { return clone_ && clone_->make; }
+  /// The copy is still to be made, by PostgreSQL from its source as a template.
+  bool copies_by_template() const noexcept {
+    return cloning() && clone_->make->state < store::CloneState::copied && desired_.clone &&
+           desired_.clone->by_template;
+  }
+  Task<Result<>> check_template();
+  Task<Result<>> copy_template(std::string statement);
+  Task<Result<>> take_over(std::string title);
+  Task<Result<>> take_over_inside(pg::Connection* inside);
+  Task<Result<>> dump_and_restore(std::string title);
+  Task<Result<pg::Connection>> enter(std::string database);
   Task<Result<>> do_server_part();
   Task<Result<>> do_inside_part();
   Task<Result<>> work_inside(pg::Connection* inside);
@@ -123,6 +137,7 @@ class DeploymentFlow {
   Task<Result<>> create_database(std::vector<Action> actions);
 
   PlanInput input() const;
+  StatementContext statement_context() const;
   std::map<std::string, std::string, std::less<>> verifiers() const;
   pg::DatabasePool& pool() const;
   pg::Connection* control() const;

@@ -2,15 +2,31 @@
 
 #include <utility>
 
+#include "pg/transaction.hpp"
+#include "provision/batch.hpp"
 #include "provision/deployment_flow.hpp"
 #include "provision/plan_parts.hpp"
 #include "provision/rotation.hpp"
-#include "provision/stamp.hpp"
 
 namespace opi::provision {
 
-/// The declaration and the credential are durable before any SQL is run for them.
+/// The declaration, the credential and the statements are durable before any SQL is run for them; one transaction, so
+/// that the disk is waited for once.
 Task<Result<>> DeploymentFlow::journal() {
+  auto transaction = co_await pg::Transaction::begin(*control());
+  if (!transaction) co_return failure(std::move(transaction.error()).while_doing(desired_.title()));
+  auto written = co_await write_journal();
+  if (!written || refusal_) {
+    co_await rollback_batch(control());
+    co_return written;
+  }
+  auto done = co_await transaction->commit();
+  if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title()));
+  step("journaled");
+  co_return done;
+}
+
+Task<Result<>> DeploymentFlow::write_journal() {
   store::Declaration declaration{.key = {.project = desired_.project, .deployment = desired_.deployment},
                                  .cluster = tools_->cluster};
   declaration.server_id = server_id_;
@@ -47,7 +63,7 @@ Task<Result<>> DeploymentFlow::journal() {
   co_return Result<>{};
 }
 
-/// Durable, and known to the planner.
+/// In the journal, and known to the planner.
 Task<Result<>> DeploymentFlow::journal_intent(store::LoginSlot slot, std::optional<store::Credential>* to) {
   auto intent = co_await store::begin_intent(control(), tools_->key,
                                              {.deployment_id = deployment()->id,
@@ -70,8 +86,7 @@ Task<Result<>> DeploymentFlow::journal_intent(store::LoginSlot slot, std::option
 
 /// Nothing is run that is not written down before.
 Task<Result<>> DeploymentFlow::write_ahead(std::vector<Action> actions) {
-  const Stamp stamp{.id = known_->deployment.stamp, .project = desired_.project, .deployment = desired_.deployment};
-  audit_.add(actions, {.facts = observed_.facts, .desired = desired_, .stamp = stamp.to_comment()});
+  audit_.add(actions, statement_context());
   co_return co_await audit_.write_ahead(control());
 }
 

@@ -139,25 +139,37 @@ Task<Result<CopyEnd>> DeploymentFlow::copy_end(std::int64_t deployment_id, std::
                     .database = std::move(database)};
 }
 
-Task<Result<>> DeploymentFlow::copy() {
-  auto& make = *clone_->make;
-  if (make.state >= store::CloneState::copied) co_return Result<>{};
-  const auto title = fmt::format("{}: copy {}", desired_.title(), make.from);
+/// pg_dump | pg_restore, each as the tenant whose database it is about.
+Task<Result<>> DeploymentFlow::dump_and_restore(std::string title) {
+  const auto& make = *clone_->make;
   auto from = co_await copy_end(source_->deployment.id, source_->deployment.base_name, make.from);
   if (!from) co_return failure(std::move(from.error()).while_doing(title));
   auto to = co_await copy_end(deployment()->id, desired_.names.base, make.database);
   if (!to) co_return failure(std::move(to.error()).while_doing(title));
+  audit_.add("copy", copy_text(tools_->clone, *from, *to));
+  auto written = co_await audit_.write_ahead(control());
+  if (!written) co_return failure(std::move(written.error()).while_doing(title));
+  const auto room = co_await tools_->budget->take(pool_, 2, deadline_);
+  if (!room) co_return failure(Error(room.error()).while_doing(title));
+  const auto began = now();
+  auto done = co_await copy_database(pool().config().server, *std::move(from), *std::move(to), tools_->clone);
+  audit_.ended("copy", done, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
+  co_return done;
+}
+
+Task<Result<>> DeploymentFlow::copy() {
+  auto& make = *clone_->make;
+  if (make.state >= store::CloneState::copied) co_return Result<>{};
+  const auto title = fmt::format("{}: copy {}", desired_.title(), make.from);
   std::vector<Action> actions;
   for (const auto& action : foreseen_) {
     if (stage_of(action.kind) == Stage::copy) actions.push_back(action);
   }
-  audit_.add("copy", copy_text(tools_->clone, *from, *to));
   auto written = co_await write_ahead(actions);
   if (!written) co_return failure(std::move(written.error()).while_doing(title));
   const auto began = now();
-  auto done = co_await copy_database(pool().config().server, *std::move(from), *std::move(to), tools_->clone);
+  auto done = copies_by_template() ? co_await take_over(title) : co_await dump_and_restore(title);
   note_end(actions, done, began);
-  audit_.ended("copy", done, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
   if (!done) {
     clone_->discard = make;
     auto discarded = co_await discard_copy();

@@ -39,6 +39,8 @@ Task<Result<>> DeploymentFlow::prove() {
   auto password = store::open_password(*tools_->key, *credential_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
   const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
+  const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
+  if (!room) co_return failure(Error(room.error()).while_doing(desired_.title()));
   const auto began = now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
@@ -70,15 +72,17 @@ Task<Result<>> DeploymentFlow::prove_reader() {
   const auto login = reader_->login.login;
   auto password = store::open_password(*tools_->key, *reader_);
   if (!password) co_return failure(std::move(password.error()).while_doing(desired_.title()));
+  const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
+  const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
+  if (!room) co_return failure(Error(room.error()).while_doing(desired_.title()));
   const auto began = now();
   ++tools_->stats->login_checks;
-  auto proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
-                                    tools_->blocking, deadline_);
+  auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
     auto mended = co_await set_journaled_password(login);
     if (!mended) co_return mended;
-    proof = co_await prove_login(tenant_settings(pool().config().server, login, *password, desired_.database),
-                                 tools_->blocking, deadline_);
+    ++tools_->stats->login_checks;
+    proof = co_await prove_login(settings, tools_->blocking, deadline_);
   }
   if (proof.verdict != LoginVerdict::works) co_return failure(unproven(desired_, login, std::move(proof)));
   note_end({login_proof(login)}, Result<>{}, began);

@@ -36,6 +36,10 @@ bool copies(const PlanInput& input) noexcept {
   return input.clone != nullptr && input.clone->make.has_value();
 }
 
+bool copies_by_template(const PlanInput& input) noexcept {
+  return copies(input) && input.desired.clone && input.desired.clone->by_template;
+}
+
 Sign missing(const PlanInput& input) noexcept {
   return finished_before(input.known) && !copies(input) ? Sign::drift : Sign::create;
 }
@@ -218,8 +222,13 @@ void Planner::admin_membership() {
 void Planner::new_database() {
   const auto& desired = input_.desired;
   const auto& name = desired.database;
-  std::string detail = fmt::format("owner {}, template0, {}", desired.names.base, desired.encoding);
-  if (!desired.locale.empty()) detail += ", locale " + desired.locale;
+  std::string detail = fmt::format("owner {}, ", desired.names.base);
+  if (copies_by_template(input_)) {
+    detail += fmt::format("template {}, whose sessions are ended", input_.clone->make->from);
+  } else {
+    detail += "template0, " + desired.encoding;
+    if (!desired.locale.empty()) detail += ", locale " + desired.locale;
+  }
   if (desired.connection_limit != unlimited_connections)
     detail += fmt::format(", connection limit {}", desired.connection_limit);
   if (finished_before(input_.known) && !copies(input_)) detail = "is gone; made again, empty";
@@ -302,10 +311,12 @@ void Planner::copy() {
   }
   if (!clone.make) return;
   const auto& make = *clone.make;
-  auto detail = fmt::format("from {}/{} ({}), pg_dump | pg_restore", input_.desired.project, make.source, make.from);
+  const bool by_template = copies_by_template(input_);
+  auto detail = fmt::format("from {}/{} ({}), {}", input_.desired.project, make.source, make.from,
+                            by_template ? "by template" : "pg_dump | pg_restore");
   if (clone.over) detail += fmt::format("; {} is kept", make.replaces);
   add(clone.over ? ActionKind::copy_over : ActionKind::copy_database, clone.over ? Sign::change : Sign::create, "copy",
-      "database " + make.database, std::move(detail), make.database, make.from);
+      "database " + make.database, std::move(detail), make.database, make.from + (by_template ? " by template" : ""));
 }
 
 void sort_actions(DeploymentPlan& plan) {

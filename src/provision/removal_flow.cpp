@@ -274,6 +274,8 @@ Task<Result<>> RemovalFlow::dump() {
     const auto began = now();
     auto outcome = co_await write_ahead("final_dump", fmt::format("pg_dump of {} to {}", name, dump_.directory));
     if (!outcome) co_return outcome;
+    const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
+    if (!room) co_return failure(room.error());
     auto path = co_await write_final_dump(pool().config().server, std::move(name), record().stamp, dump_);
     if (!path) outcome = failure(std::move(path.error()).while_doing("its last dump"));
     note_end("final_dump", outcome, began);
@@ -390,6 +392,8 @@ Task<Result<>> RemovalFlow::drop_owned_in(std::string database, std::vector<std:
   if (database.empty() || database == settings.database) co_return co_await run("drop_owned", server(), drop);
   settings.database = database;
   auto executor = co_await asio::this_coro::executor;
+  const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
+  if (!room) co_return failure(Error(room.error()).while_doing("enter database " + database));
   ++tools_->stats->tenant_connections;
   auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
   if (!inside) co_return failure(std::move(inside.error()).while_doing("enter database " + database));

@@ -52,6 +52,24 @@ Task<Result<SessionCounts>> count_sessions(pg::Connection* connection, std::vect
   co_return counts;
 }
 
+Task<Result<>> clear_database(pg::Connection* connection, ServerFacts facts, std::string database,
+                              std::vector<std::string> logins) {
+  if (facts.superuser) {
+    co_return co_await run_alone(
+        connection,
+        "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.datname = " +
+            pg::quote_literal(database) + " AND a.pid <> pg_catalog.pg_backend_pid()");
+  }
+  auto counts = co_await count_sessions(connection, std::move(logins));
+  if (!counts) co_return failure(std::move(counts.error()));
+  for (const auto& [login, count] : *counts) {
+    if (count == 0) continue;
+    auto done = co_await terminate_as_login(connection, &facts, login);
+    if (!done) co_return done;
+  }
+  co_return Result<>{};
+}
+
 Task<Result<>> end_sessions(pg::Connection* connection, ServerFacts facts, std::vector<std::string> logins,
                             SteadyTime deadline) {
   Backoff backoff(ending_limits, static_cast<std::uint64_t>(deadline.time_since_epoch().count()));

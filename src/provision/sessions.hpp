@@ -30,4 +30,9 @@ Task<Result<SessionCounts>> count_sessions(pg::Connection* connection, std::vect
 Task<Result<>> end_sessions(pg::Connection* connection, ServerFacts facts, std::vector<std::string> logins,
                             SteadyTime deadline);
 
+/// Asks whoever is in `database` to leave, once, and does not wait. An admin that is no superuser reaches the sessions
+/// of `logins` only. Errors: those of Connection.
+Task<Result<>> clear_database(pg::Connection* connection, ServerFacts facts, std::string database,
+                              std::vector<std::string> logins);
+
 }  // namespace opi::provision

@@ -57,10 +57,13 @@ std::vector<std::string> create_group(const Action& action, const StatementConte
 }
 
 std::string create_database(const Action& action, const StatementContext& context) {
-  std::string sql = fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} ALLOW_CONNECTIONS false",
-                                quote_identifier(action.subject), quote_identifier(context.desired.names.base),
-                                quote_literal(context.desired.encoding));
-  if (!context.desired.locale.empty()) {
+  const bool copied = !context.template_database.empty();
+  std::string sql = fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE {}", quote_identifier(action.subject),
+                                quote_identifier(context.desired.names.base),
+                                copied ? quote_identifier(context.template_database) : "template0");
+  if (!copied) sql += " ENCODING " + quote_literal(context.desired.encoding);
+  sql += " ALLOW_CONNECTIONS false";
+  if (!copied && !context.desired.locale.empty()) {
     const auto locale = quote_literal(context.desired.locale);
     sql += fmt::format(" LC_COLLATE {0} LC_CTYPE {0}", locale);
   }

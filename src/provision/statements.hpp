@@ -19,6 +19,7 @@ struct StatementContext {
   std::string stamp = {};  ///< text for COMMENT ON ROLE
   /// SCRAM verifiers by login; only create_login (LOGIN) and set_password use them.
   std::map<std::string, std::string, std::less<>> verifiers = {};
+  std::string template_database = {};  ///< what create_database copies; empty: template0
 
   std::string verifier_of(std::string_view login) const {
     const auto found = verifiers.find(login);

@@ -79,9 +79,10 @@ struct CredentialSummary {
 Task<Result<Credential>> begin_intent(pg::Connection* connection, const secrets::PlatformKey* key, LoginRef login,
                                       std::optional<SecretString> adopted = {});
 
-/// Records that `credential` has come as far as `state`; durable when this returns. Being there already, or further, is
-/// no error. `done` of one generation retires the older ones of the same login; what is retired loses its password and
-/// verifier. Errors: not_found, conflict (it is retired).
+/// Records that `credential` has come as far as `state`; durable when this returns, but for `applied` and `verified`,
+/// which a server that crashes at once may forget. Being further is no error. `done` of one generation retires the
+/// older ones of the same login; what is retired loses its password and verifier. Errors: not_found, conflict (it is
+/// retired).
 Task<Result<>> advance(pg::Connection* connection, std::int64_t credential_id, CredentialState state);
 /// Several in one statement; all or none.
 Task<Result<>> advance(pg::Connection* connection, std::vector<std::int64_t> credential_ids, CredentialState state);

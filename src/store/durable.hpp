@@ -1,6 +1,6 @@
 #pragma once
 /// @file
-/// Writes that are on disk when they return.
+/// Writes that are on disk when they return, and those that may be a moment later.
 
 #include <string_view>
 
@@ -12,5 +12,10 @@ namespace opi::store {
 /// it.
 inline constexpr std::string_view durable_cte =
     "durable AS MATERIALIZED (SELECT set_config('synchronous_commit', 'on', true) AS set)";
+
+/// The opposite, for what is found out again when it is lost: a server that crashes within the next second may forget
+/// it. The process may die at any time; and the next durable write takes it along.
+inline constexpr std::string_view relaxed_cte =
+    "durable AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS set)";
 
 }  // namespace opi::store

@@ -109,9 +109,10 @@ Task<Result<>> end_history(pg::Connection* connection, std::vector<HistoryEnd> e
                            {"duration_us", end.duration.count()}});
   }
   const auto ended = co_await connection->query(
-      "UPDATE opi.history h SET outcome = i.outcome, sqlstate = i.sqlstate, message = i.message, "
-      "duration_us = i.duration_us FROM json_to_recordset($1::json) AS i(id bigint, outcome opi.outcome, "
-      "sqlstate text, message text, duration_us bigint) WHERE h.id = i.id",
+      "WITH " + std::string(relaxed_cte) +
+          " UPDATE opi.history h SET outcome = i.outcome, sqlstate = i.sqlstate, message = i.message, "
+          "duration_us = i.duration_us FROM durable, json_to_recordset($1::json) AS i(id bigint, outcome opi.outcome, "
+          "sqlstate text, message text, duration_us bigint) WHERE h.id = i.id",
       {rows_param(rows)});
   if (!ended) co_return failure(ended.error());
   co_return Result<>{};

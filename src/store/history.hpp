@@ -66,7 +66,7 @@ struct HistoryEnd {
   std::string message = {};
   std::chrono::microseconds duration{0};
 };
-/// Records the ends of what was begun; one statement. An id that is gone (trimmed meanwhile) is passed over.
+/// Records the ends of what was begun, soon on disk; one statement. An id that is gone (trimmed) is passed over.
 Task<Result<>> end_history(pg::Connection* connection, std::vector<HistoryEnd> ends);
 
 /// What to read; newest first.

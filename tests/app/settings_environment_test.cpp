@@ -47,7 +47,8 @@ std::string another_value(const Field& field) {
       if (field.path.ends_with("proxy")) return "http://proxy.example.org:3128";
       return field.path.ends_with("url") ? "https://git.example.org/p.git" : "other";
     case FieldKind::number:
-      return field.path.ends_with("pool.max") ? "77" : field.path.ends_with("port") ? "7777" : "3";
+      if (field.path.ends_with("pool.max") || field.path.ends_with(".connections")) return "60";
+      return field.path.ends_with("port") ? "7777" : "3";
     case FieldKind::fraction: return "0.5";
     case FieldKind::duration: return "7777ms";
     case FieldKind::size: return "7777";

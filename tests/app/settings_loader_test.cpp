@@ -189,6 +189,9 @@ constexpr Wrong wrong_settings[] = {
     {"NoItems", "databases: {main: {hosts: []}}\n", "opi.yaml:1:27: databases.main.hosts: is empty; write at least 1"},
     {"MinOverMax", "databases: {main: {pool: {min: 5, max: 4}}}\n",
      "opi.yaml:1:32: databases.main.pool.min: 5 is more than pool.max (4); write at most 4, or raise pool.max"},
+    {"BudgetBelowMax", "databases: {main: {connections: 11}}\n",
+     "opi.yaml:1:33: databases.main.connections: 11 is less than pool.max (10) and 2 beside it; write at least 12, or "
+     "lower pool.max"},
     {"MaxBelowDefaultMin", "databases: {main: {pool: {max: 1}}}\n",
      "opi.yaml:1:32: databases.main.pool.max: 1 is less than pool.min (2); write at least 2, or lower pool.min"},
     {"ShareOverOne", "databases: {main: {pool: {lifetime_jitter: 1.5}}}\n",

@@ -41,12 +41,14 @@ TEST(SettingsReload, PoolSettingsAndPasswordsAreTaken) {
 }
 
 TEST(SettingsReload, WhatNeedsARestartIsRefusedWithItsPlaceAndStays) {
-  const auto reload = reload_settings(parsed(base), parsed("http: {port: 9000}\n"
-                                                           "databases:\n"
-                                                           "  main: {host: db9, password: one, pool: {max: 12}}\n"
-                                                           "  reports: {host: db2, projects: [shop, wiki]}\n"));
+  const auto reload =
+      reload_settings(parsed(base), parsed("http: {port: 9000}\n"
+                                           "databases:\n"
+                                           "  main: {host: db9, password: one, pool: {max: 12}}\n"
+                                           "  reports: {host: db2, projects: [shop, wiki], connections: 20}\n"));
   EXPECT_THAT(reload.refused,
               ElementsAre("opi.yaml:3:16: databases.main.host: db1 → db9 takes effect with a restart",
+                          "opi.yaml:4:61: databases.reports.connections: 0 → 20 takes effect with a restart",
                           "opi.yaml:4:34: databases.reports.projects: shop → shop, wiki takes effect with a restart",
                           "opi.yaml:1:14: http.port: 8080 → 9000 takes effect with a restart"));
   EXPECT_EQ(*reload.settings.http.port, 8080);

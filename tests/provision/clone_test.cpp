@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "provision/approval.hpp"
+#include "provision/clone_template.hpp"
 #include "provision/planning_fixture.hpp"
 
 namespace opi::provision {
@@ -171,6 +172,42 @@ TEST_F(Clone, ProgramsThatAreTooOldOrMissingAreRefusedBeforeAnythingIsMade) {
   EXPECT_THAT(decision.refusal->to_string(), HasSubstr("no program pg_dump on PATH"));
   versions = {.pg_dump = 17, .pg_restore = 16};
   EXPECT_TRUE(decide().refusal) << "16 does not understand what 17 writes";
+}
+
+TEST_F(Clone, ByTemplateNoProgramIsNeeded) {
+  desired.clone->by_template = true;
+  versions.pg_dump = 12;
+  const auto decision = decide();
+  EXPECT_FALSE(decision.refusal);
+  EXPECT_FALSE(decision.needs_versions);
+  ASSERT_TRUE(decision.make);
+  EXPECT_EQ(decision.make->from, "shop_prod");
+}
+
+TEST(TakeOver, OwnersComeFirstRightsOfOthersAndDefaultsGo) {
+  using How = RoleMention::How;
+  const Mentions mentions{
+      .objects = {{.how = How::privilege, .type = "view", .identity = "s.v", .role = "shop_prod_ro"},
+                  {.how = How::owner, .type = "aggregate", .identity = "s.\"All\"(integer)", .role = "shop_prod"}},
+      .defaults = {{.role = "shop_prod", .object = 'f', .grantees = {"shop_prod", "shop_prod_ro"}},
+                   {.role = "shop_prod", .schema = "s", .object = 'r', .grantees = {""}}}};
+  EXPECT_FALSE(beyond_template(mentions));
+  const std::string defaults = "ALTER DEFAULT PRIVILEGES FOR ROLE \"shop_prod\" ";
+  EXPECT_EQ(take_over_text(mentions, "shop_copy"),
+            "ALTER ROUTINE s.\"All\"(integer) OWNER TO \"shop_copy\";\n"
+            "REVOKE ALL ON TABLE s.v FROM \"shop_prod_ro\" CASCADE;\n" +
+                defaults + "REVOKE ALL ON FUNCTIONS FROM \"shop_prod_ro\";\n" + defaults +
+                "GRANT ALL ON FUNCTIONS TO \"shop_prod\";\n" + defaults + "GRANT EXECUTE ON FUNCTIONS TO PUBLIC;\n" +
+                defaults + "IN SCHEMA \"s\" REVOKE ALL ON TABLES FROM PUBLIC;\n");
+}
+
+TEST(TakeOver, WhatPostgresqlGivesToNobodyElseIsNamed) {
+  using How = RoleMention::How;
+  EXPECT_EQ(beyond_template({.objects = {{.type = "extension", .identity = "citext", .role = "shop_prod"}}}),
+            "extension citext belongs to shop_prod");
+  EXPECT_EQ(beyond_template(
+                {.objects = {{.how = How::other, .type = "policy", .identity = "p on s.t", .role = "shop_prod"}}}),
+            "policy p on s.t names role shop_prod");
 }
 
 TEST_F(Clone, SchemasOfTheSourceGetTheNamesOfTheCopy) {

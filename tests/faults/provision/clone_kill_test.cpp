@@ -53,6 +53,15 @@ TEST_F(CloneKillWalk, AFirstCopy) {
   walk("    clone-from: prod\n", base("copy"));
 }
 
+TEST_F(CloneKillWalk, ACopyByTemplate) {
+  open();
+  const auto manager = cloner();
+  declare_prod();
+  apply_all(*manager);
+  fill_source(*manager);
+  walk("    clone-from: prod\n    clone-method: template\n", base("copy"));
+}
+
 class CloneOverKillWalk : public CloneKillWalk {
  protected:
   void begin() override {

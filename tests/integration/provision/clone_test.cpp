@@ -1,5 +1,7 @@
 #include <fstream>
 
+#include <boost/asio/this_coro.hpp>
+
 #include "integration/provision/clone_fixture.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -200,8 +202,101 @@ TEST_F(CloneFlow, KindsThatAreNotSupportedAreAnswered) {
               HasSubstr("clone-from a backup (\"nightly\") is not supported"));
   EXPECT_THAT(answer("clone-from: {type: remote-source, reference: old}"),
               HasSubstr("clone-from a remote source (\"old\") is not supported"));
-  EXPECT_THAT(answer("clone-from: {reference: prod}, clone-method: template"),
-              HasSubstr("clone-method template is not supported"));
+}
+
+constexpr const char* by_template = "    clone-from: prod\n    clone-method: template\n";
+
+TEST_F(CloneFlow, ByTemplateTheCopyIsWholeAndItsOwnAndTheSourcesSessionsEnd) {
+  prod_with_data();
+  for (const auto* sql :
+       {"CREATE TABLE part (id int) PARTITION BY RANGE (id)",
+        "CREATE TABLE part_one PARTITION OF part FOR VALUES FROM (1) TO (9)", "CREATE TYPE mood AS ENUM ('fine')",
+        "CREATE DOMAIN \"odd name\" AS int", "CREATE TYPE span AS RANGE (subtype = int)",
+        "CREATE AGGREGATE every_one (*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0')",
+        "CREATE COLLATION mine (LOCALE = 'C')", "CREATE STATISTICS known ON id, name FROM item",
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"})
+    ASSERT_EQ(ask_as_tenant_of_prod(sql), "") << sql;
+  const auto reporter = unique("reporter");
+  execute("CREATE ROLE " + reporter + "; GRANT SELECT (name) ON " + base("prod") + ".item TO " + base("prod") +
+              "_ro; GRANT SELECT ON " + base("prod") + ".named TO " + reporter,
+          base("prod"));
+  auto session = log_in(credentials(*manager_, shop_, "prod"));
+  ASSERT_TRUE(session);
+  declare_pair(by_template);
+  EXPECT_THAT(to_text(plan(*manager_)), HasSubstr("template " + base("prod") + ", whose sessions are ended"));
+  auto settings = clone_settings();
+  settings.clone.pg_dump = "/nowhere/pg_dump";  // which is not asked for anything
+  DatabaseManager manager(projects_, main(), settings, tools());
+  EXPECT_EQ(apply_all(manager).count(DeploymentOutcome::created), 1U);
+  EXPECT_EQ(ask(*session, "SELECT 1").substr(0, 5), "error");
+  EXPECT_EQ(ask_as_tenant_of_prod("SELECT count(*) FROM item"), "1000") << "the source is as it was, and open";
+  const auto copy = base("copy");
+  EXPECT_EQ(ask_copy(manager, "SELECT current_schema() || ' ' || count(*) FROM item"), copy + " 1000");
+  EXPECT_EQ(ask_copy(manager, "INSERT INTO item (name) VALUES ('new') RETURNING id"), "1001");
+  EXPECT_EQ(ask_copy(manager, "ALTER TABLE part_one ADD CHECK (id > 0)"), "") << "partitions too";
+  EXPECT_EQ(ask_copy(manager, "SELECT convert_from(lo_get(oid), 'UTF8') FROM pg_largeobject_metadata"), "large");
+  EXPECT_EQ(query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '" + base("prod") + "%'", copy), "0");
+  EXPECT_EQ(
+      query("SELECT coalesce(string_agg(pg_describe_object(s.classid, s.objid, 0), ', '), '') FROM pg_shdepend s JOIN "
+            "pg_database d ON d.oid = s.dbid JOIN pg_roles r ON r.oid = s.refobjid WHERE d.datname = '" +
+            copy + "' AND (r.rolname LIKE '" + base("prod") + "%' OR r.rolname = '" + reporter + "')"),
+      "")
+      << "nothing in it is the source's";
+  EXPECT_EQ(query("SELECT has_table_privilege('" + copy + "_ro', '" + copy + ".item', 'SELECT')", copy), "t");
+  EXPECT_EQ(query("SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a WHERE datname LIKE '" + shop_ +
+                  "%' AND a.grantee = 0"),
+            "0");
+  EXPECT_EQ(query("SELECT has_table_privilege('" + base("prod") + "_ro', '" + base("prod") + ".item', 'SELECT')",
+                  base("prod")),
+            "t")
+      << "and nothing of the source was taken";
+  EXPECT_TRUE(plan(manager).empty()) << to_text(plan(manager));
+}
+
+TEST_F(CloneFlow, ByTemplateWhatHasNoOtherOwnerIsRefusedBeforeAnythingIsMade) {
+  declare(shop_, {"prod"}, "{extensions: [citext]}");
+  apply_all(*manager_);
+  auto session = log_in(credentials(*manager_, shop_, "prod"));
+  ASSERT_TRUE(session);
+  declare_pair(by_template, "{extensions: [citext]}");
+  const auto report = apply(*manager_);
+  ASSERT_EQ(report.count(DeploymentOutcome::refused), 1U);
+  EXPECT_THAT(report.deployments[0].error->to_string(),
+              HasSubstr("cannot be copied by template: extension citext belongs to " + base("prod")));
+  EXPECT_EQ(databases_of_copy(), "");
+  EXPECT_EQ(query("SELECT count(*) FROM pg_roles WHERE rolname LIKE '" + base("copy") + "%'"), "0");
+  EXPECT_EQ(ask(*session, "SELECT 1"), "1") << "no session is ended for nothing";
+}
+
+TEST_F(CloneFlow, ByTemplateAClientThatComesBackAtOnceIsNotInTheWay) {
+  prod_with_data();
+  declare_pair(by_template);
+  bool stop = false;
+  int ended = 0;
+  std::size_t logins = 0;
+  const auto with = credentials(*manager_, shop_, "prod");
+  const auto settings = tenant_settings(server_.server_settings(), with.user, with.password, with.database);
+  auto client = [](pg::ServerSettings to, aio::BlockingPool* blocking, const bool* until,
+                   std::size_t* count) -> Task<> {
+    auto executor = co_await asio::this_coro::executor;
+    while (!*until) {
+      auto connection = co_await pg::Connection::connect(executor, to, *blocking, in(30s));
+      if (!connection) continue;
+      ++*count;
+      while (!*until && co_await connection->ping(in(30s))) {
+      }
+      co_await connection->close(in(5s));
+    }
+  };
+  for (int i = 0; i < 4; ++i)
+    asio::co_spawn(io_, client(settings, &blocking_, &stop, &logins), [&](const std::exception_ptr&) { ++ended; });
+  EXPECT_EQ(apply_all(*manager_).count(DeploymentOutcome::created), 1U);
+  EXPECT_EQ(manager_->stats().retries, 0U);
+  stop = true;
+  io_.restart();
+  while (ended < 4 && io_.run_one_until(in(20s)) > 0) {
+  }
+  EXPECT_GE(logins, 4U);
 }
 
 TEST_F(CloneFlow, AModestAdminCopiesToo) {
@@ -220,6 +315,13 @@ TEST_F(CloneFlow, AModestAdminCopiesToo) {
   declare_pair("    clone-from: prod\n    force-clone: true\n");
   apply_all(*manager_);
   EXPECT_EQ(ask_copy(*manager_, "SELECT current_database() || ' ' || count(*) FROM item"), base("copy") + "_v1 1000");
+  auto session = log_in(credentials(*manager_, shop_, "prod"));
+  ASSERT_TRUE(session);
+  declare_pair(std::string(by_template) + "    force-clone: true\n");
+  apply_all(*manager_);
+  EXPECT_EQ(ask_copy(*manager_, "SELECT current_database() || ' ' || count(*) FROM item"), base("copy") + "_v2 1000");
+  EXPECT_EQ(ask(*session, "SELECT 1").substr(0, 5), "error");
+  EXPECT_TRUE(plan(*manager_).empty()) << to_text(plan(*manager_));
 }
 
 }  // namespace

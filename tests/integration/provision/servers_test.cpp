@@ -1,8 +1,12 @@
+#include <algorithm>
+#include <sstream>
+
 #include "integration/provision/provision_fixture.hpp"
 
 namespace opi::provision {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 /// A second server as pool "analytics".
@@ -20,7 +24,24 @@ class Servers : public ProvisionTest {
     settings.plan_deadline = 5s;
     return std::make_unique<DatabaseManager>(projects_, main(), settings, tools());
   }
-  test::PostgresServer second_;
+  /// The most sessions that the second server has had at once, as its log has it.
+  int most_sessions() const {
+    std::istringstream log(second_.log_text());
+    int open = 0;
+    int most = 0;
+    for (std::string line; std::getline(log, line);) {
+      if (line.find("connection authorized:") != std::string::npos) most = std::max(most, ++open);
+      if (line.find("disconnection:") != std::string::npos) --open;
+    }
+    return most;
+  }
+  Task<> taken(ConnectionBudget* budget, std::string name, std::uint32_t count, SteadyTime deadline,
+               std::vector<std::string>* order, std::vector<ConnectionBudget::Room>* held) {
+    auto room = co_await budget->take(&main(), count, deadline);
+    order->push_back(name + (room ? "" : ": " + std::string(to_string(room.error().kind))));
+    if (room) held->push_back(*std::move(room));
+  }
+  test::PostgresServer second_{{.settings = {{"log_connections", "on"}, {"log_disconnections", "on"}}}};
   const std::string shop_ = unique("shop");
 };
 
@@ -66,6 +87,46 @@ TEST_F(Servers, AServerThatIsDownMakesItsDeploymentsWaitAndNobodyElse) {
   second_.start();
   await(pools_->recover("analytics", in(20s)));
   EXPECT_EQ(apply_all(*manager).count(DeploymentOutcome::created), 1U);
+}
+
+TEST_F(Servers, NoMoreConnectionsAreOpenToOneThanItsBudget) {
+  open({pool_config(), further_config()});
+  auto settings = this->settings();
+  settings.rules.pool_projects["analytics"] = {"*"};
+  settings.parallelism = 6;
+  settings.connections["analytics"] = 5;  // three of the pool, two beside it
+  DatabaseManager manager(projects_, main(), settings, tools());
+  declare(shop_, {"a", "b", "c", "d", "e", "f", "g", "h"}, "{pool: analytics}");
+  EXPECT_EQ(apply_all(manager).count(DeploymentOutcome::created), 8U);
+  EXPECT_EQ(manager.stats().tenant_connections + manager.stats().login_checks, 16U);
+  EXPECT_LE(most_sessions(), 5);
+  EXPECT_GE(most_sessions(), 4) << "they are used side by side";
+}
+
+TEST_F(Servers, RoomIsGivenInOrderAndGivenBack) {
+  open({pool_config()});
+  ConnectionBudget budget({.all = {{"main", 7}}});  // the pool has four
+  std::vector<std::string> order;
+  std::vector<ConnectionBudget::Room> held;
+  const auto take = [&](std::string name, std::uint32_t count, SteadyTime deadline) {
+    asio::co_spawn(io_, taken(&budget, std::move(name), count, deadline, &order, &held),
+                   [](const std::exception_ptr&) {});
+    io_.restart();
+    io_.poll();
+  };
+  take("first", 2, in(20s));
+  take("two", 2, in(20s));
+  take("one, though it would fit", 1, in(20s));
+  EXPECT_THAT(order, ElementsAre("first"));
+  take("late", 1, in(0s));
+  io_.restart();
+  while (order.size() < 2 && io_.run_one_until(in(20s)) > 0) {
+  }
+  EXPECT_THAT(order, ElementsAre("first", HasSubstr("late: ")));
+  held.clear();
+  io_.restart();
+  io_.poll();
+  EXPECT_THAT(order, ElementsAre("first", HasSubstr("late: "), "two", "one, though it would fit"));
 }
 
 TEST_F(Servers, WithoutMainNothingHappensAndEverythingIsDoneWhenItIsBack) {
