@@ -1,6 +1,5 @@
 // What following a repository costs, beside the git program by itself.
 #include <fmt/format.h>
-#include <stdlib.h>  // mkdtemp
 #include <sys/resource.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -8,7 +7,6 @@
 #include <charconv>
 #include <chrono>
 #include <exception>
-#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -17,6 +15,7 @@
 #include "aio/subprocess.hpp"
 #include "bench/measurement.hpp"
 #include "bench/subcommands.hpp"
+#include "bench/temporary_folder.hpp"
 #include "git/change_tracker.hpp"
 #include "git/mirror.hpp"
 
@@ -25,7 +24,6 @@ namespace opi::bench {
 namespace {
 
 using namespace std::chrono_literals;
-namespace fs = std::filesystem;
 
 SteadyTime soon() {
   return std::chrono::steady_clock::now() + 60s;
@@ -71,25 +69,6 @@ Task<> commit(std::string repository, int from, int to, std::string content, boo
   }
   co_await bare_git({"--git-dir", repository, "fast-import", "--quiet", "--force"}, std::move(stream));
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "opi-bench-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
 
 git::MirrorSettings mirror_of(const TemporaryFolder& folder, int files) {
   git::MirrorSettings settings;

@@ -16,6 +16,9 @@ struct Subcommand {
 };
 
 constexpr std::array subcommands = {
+    Subcommand{.name = "cluster",
+               .usage = "kubernetes N | gitops N   namespaces with two Secrets each, from nothing and unchanged",
+               .run = &opi::bench::cluster},
     Subcommand{.name = "git", .usage = "idle CHECKS | change FILES ROUNDS", .run = &opi::bench::git},
     Subcommand{.name = "pool",
                .usage = "MODE TASKS POOL SECONDS   query, execute, bare, floor, floor-pipeline; PG* say where",

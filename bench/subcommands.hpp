@@ -13,6 +13,8 @@ using Arguments = std::span<const std::string_view>;
 
 inline constexpr int exit_usage = 64;
 
+/// bench/cluster.cpp
+int cluster(Arguments arguments);
 /// bench/git.cpp
 int git(Arguments arguments);
 /// bench/pool.cpp
