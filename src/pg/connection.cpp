@@ -126,6 +126,9 @@ bool Connection::ended_by_server() const noexcept {
 bool Connection::needs_reset(ResetProfile profile) const noexcept {
   return session_ && session_->needs_reset(profile);
 }
+void Connection::look_later(bool later) noexcept {
+  if (session_) session_->look_later(later);
+}
 bool Connection::check_idle() noexcept {
   return session_ && session_->check_idle();
 }

@@ -135,6 +135,11 @@ class Connection {
   void on_idle_event(std::shared_ptr<const std::function<void()>> handler);
   /// Takes in what the server sent meanwhile, without waiting; false when the session is over.
   bool check_idle() noexcept;
+  /// For a pool, which hands most connections on at once: what came with an answer beyond it, the end of the session
+  /// too, is looked for by `check_idle` alone and not after each operation, which saves a system call. What comes later
+  /// is told all the same. `unlooked`: that has not been done since the last operation.
+  void look_later(bool later) noexcept;
+  bool unlooked() const noexcept;
 
   /// Whether the server refused a write with 25006 since it was last asked: it is a standby, or the transaction was
   /// one for reading. And whether a prepared statement was stale because its table had changed. For a pool, whose other

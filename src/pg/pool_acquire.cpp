@@ -208,11 +208,14 @@ Returned PoolState::judge(PoolSlot* slot, bool discard) noexcept {
 }
 
 void PoolState::give_back(PoolSlot* slot, bool discard) noexcept {
-  const Returned how = judge(slot, discard);
+  Returned how = judge(slot, discard);
   const SteadyTime time = clock.coarse();
   if (tracer != nullptr) tracer->released(core.name(), std::max(time - slot->since, SteadyTime::duration::zero()));
   if (how == Returned::clean) {
-    const PoolCore::Handed handed = core.hand_back(slot, time, clock);
+    Connection& connection = *slot->connection;
+    PoolCore::Handed handed = core.hand_back(slot, time, clock, !connection.unlooked());
+    if (!handed.done && connection.unlooked() && !connection.check_idle()) how = Returned::lost_server;
+    if (handed.look && how == Returned::clean) handed = core.hand_back(slot, time, clock);
     if (handed.wake != nullptr) handed.wake->resumption.post();
     if (handed.drain) schedule_drain();
     if (handed.done) return;
@@ -231,6 +234,7 @@ void Lease::give_back(bool discard) noexcept {
 Connection PoolState::detach(PoolSlot* slot) noexcept {
   Connection connection = std::move(*slot->connection);
   connection.on_idle_event(nullptr);
+  connection.look_later(false);
   slot->connection.reset();
   PoolActions actions;
   std::shared_ptr<PoolState> last;

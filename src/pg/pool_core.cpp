@@ -233,13 +233,14 @@ bool PoolCore::hand_over(PoolWaiter& waiter, PoolSlot* slot, WaitedFor phase, St
   return waiter.at_home && make_ready(waiter);
 }
 
-PoolCore::Handed PoolCore::hand_back(PoolSlot* slot, SteadyTime now, const Clock& precise) {
+PoolCore::Handed PoolCore::hand_back(PoolSlot* slot, SteadyTime now, const Clock& precise, bool looked) {
   const std::scoped_lock lock(mutex_);
   if (held_back_ || slot->leak_reported || slot->event_pending || now >= slot->expires || outdated(*slot) ||
       surplus()) {
     return {};
   }
   if (waiters_.empty()) {
+    if (!looked) return {.look = true};
     take_back(slot, now, &precise);
     slot->state = State::idle;
     slot->since = now;

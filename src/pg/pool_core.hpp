@@ -110,12 +110,13 @@ class PoolCore {
   // ---- giving back
   struct Handed {
     bool done = false;           ///< false: nothing happened, `release` it
+    bool look = false;           ///< not done: nobody waits for it, and an idle one has to be looked at
     bool drain = false;          ///< as PoolActions::drain
     PoolWaiter* wake = nullptr;  ///< handed to this one, on an executor of its own: resume it
   };
   /// The common return of a clean connection: to the idle ones, or to who waits longest. `precise` is asked only when
-  /// somebody waits or the lease is timed.
-  Handed hand_back(PoolSlot* slot, SteadyTime now, const Clock& precise);
+  /// somebody waits or the lease is timed. Without `looked` it does not become idle.
+  Handed hand_back(PoolSlot* slot, SteadyTime now, const Clock& precise, bool looked = true);
   /// True: this was the last lease of an orphaned pool.
   bool release(PoolSlot* slot, Returned how, SteadyTime now, PoolActions& actions);
   /// The connection was moved out of the slot and leaves the pool. As `release`.

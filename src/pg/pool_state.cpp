@@ -311,6 +311,7 @@ Task<> PoolState::dial(Hold hold) {
     slot->connection->on_idle_event(std::make_shared<const std::function<void()>>([weak = weak_from_this(), slot] {
       if (const auto state = weak.lock()) state->idle_event(slot);
     }));
+    slot->connection->look_later(true);
     core.dialed(slot, std::move(version), now(), actions);
   }
   perform(std::move(actions));
@@ -343,6 +344,7 @@ Task<Result<bool>> PoolState::clean_session(PoolSlot* slot) {
   if (std::exchange(slot->role_in_doubt, false)) {
     if (auto checked = co_await check_role(slot); !checked) co_return failure(std::move(checked.error()));
   }
+  if (!connection->check_idle()) co_return failure(ErrorKind::closed, "the session is over");
   co_return resets;
 }
 

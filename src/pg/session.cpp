@@ -193,7 +193,7 @@ bool Session::take(Exchange& exchange, PGresult* raw) {
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY:
       if (exchange.syncs_ignored > 0) return true;
-      exchange.prepared = true;
+      exchange.prepared = exchange.answered = true;
       exchange.last = std::move(result);
       return true;
     case PGRES_PIPELINE_SYNC:
@@ -232,7 +232,8 @@ Session::Ready Session::advance(Exchange& exchange) {
 
 void Session::finish(Exchange& exchange) {
   if (PQstatus(handle_.get()) == CONNECTION_BAD) end_ = End::server;
-  if (!exchange.error && end_ == End::server) exchange.error = lost();
+  // An answer that is whole stands, though the session's end came with it.
+  if (!exchange.error && end_ == End::server && !exchange.answered) exchange.error = lost();
   if (end_ != End::none) return;
   if (exchange.fresh) {
     preparing_ = false;

@@ -55,6 +55,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   bool needs_reset(ResetProfile profile) const noexcept;
   bool check_idle() noexcept;
+  void look_later(bool later) noexcept;
+  bool unlooked() const noexcept { return unlooked_; }
   void on_notice(std::function<void(const Notice&)> handler) {
     notice_ = std::move(handler);
     touched_ = touched_ || notice_;
@@ -147,6 +149,7 @@ class Session : public std::enable_shared_from_this<Session> {
     const StatementCache::Entry* entry = nullptr;     ///< what runs, when it was prepared before
     std::optional<StatementCache::Entry> fresh = {};  ///< what is prepared and run
     bool prepared = false;                            ///< `fresh` is
+    bool answered = false;
     bool plan_is_stale = false;
     int syncs_ignored = 0;  ///< batches before ours
     int nothings = 0;       ///< in a row
@@ -159,6 +162,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Ready drain_now();
   bool end_copy(ExecStatusType status);
   Task<> stop_running();
+  void rest() noexcept;
   std::unique_ptr<Error> refusal(const Request& request) const;
   bool begin(const Request& request);
   Result<ResultSet> outcome(std::unique_ptr<Error> refused);
@@ -187,7 +191,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::function<void(const Notification&)> notification_;
   End end_ = End::none;
   bool running_ = false;
-  bool touched_ = true;     ///< since a pool last asked
+  bool touched_ = true;  ///< since a pool last asked
+  bool looks_later_ = false;
+  bool unlooked_ = false;   ///< nobody looked at the socket since the last operation
   bool lent_ = false;       ///< running, by callbacks
   std::uint64_t held_ = 0;  ///< running, over several calls: which of them
   std::uint64_t holds_begun_ = 0;
@@ -211,8 +217,7 @@ class Session::Operation {
   ~Operation() {
     session_->running_ = false;
     if (!done_ && session_->end_ == End::none) session_->end_ = End::abandoned;
-    // Asks: the end of the session may have come with the answer, and one read does not see it.
-    if (session_->end_ == End::none) session_->watch_.rearm(true);
+    if (session_->end_ == End::none) session_->rest();
   }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
@@ -226,6 +231,9 @@ class Session::Operation {
 // Asked at every return of a lease.
 inline bool Connection::take_touched() noexcept {
   return !session_ || session_->take_touched();
+}
+inline bool Connection::unlooked() const noexcept {
+  return session_ && session_->unlooked();
 }
 
 }  // namespace opi::pg

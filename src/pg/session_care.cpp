@@ -142,6 +142,17 @@ void Session::deliver_notifications() noexcept {
   }
 }
 
+// The end of the session may have come with the answer: one read does not see it, and its edge has been used.
+void Session::rest() noexcept {
+  unlooked_ = looks_later_;
+  watch_.rearm(!looks_later_);
+}
+
+void Session::look_later(bool later) noexcept {
+  looks_later_ = later;
+  if (!later && unlooked_ && !running_ && end_ == End::none) rest();
+}
+
 bool Session::check_idle() noexcept {
   if (broken()) return false;
   if (running_) return true;     // whoever runs it looks after it
@@ -153,6 +164,7 @@ bool Session::check_idle() noexcept {
     if (waiting < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) break;
+      unlooked_ = false;
       watch_.rearm(false);  // it is empty
       return true;
     }

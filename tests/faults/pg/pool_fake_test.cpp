@@ -121,6 +121,41 @@ TEST_F(PoolFakeTest, PoolScenario46_AServerThatEndsTheSessionRightAfterTheLogin)
   EXPECT_EQ(pool.stats().dials, pool.stats().closed_broken + pool.stats().dials_failed + 1);
 }
 
+// One read takes the answer and leaves the end, and the socket's edge is used up; or it takes the server's last words
+// too.
+TEST_F(PoolFakeTest, PoolScenario46_TheEndOfASessionThatComesWithAnAnswerIsSeenWhenItIsIdle) {
+  for (const std::string& last_words : {std::string(), test::wire::error("57P01", "going down", "FATAL")}) {
+    std::atomic<bool> sent = false;
+    test::FakePostgres server([&](test::FakeSession& session) {
+      session.log_in();
+      if (session.number() > 0) session.serve();
+      while (session.read().type != 'S') {
+      }
+      session.send(test::wire::message('1', "") + test::wire::message('2', "") + test::wire::row("1") +
+                   test::wire::ready() + last_words);
+      session.close();
+      sent = true;
+      sent.notify_one();
+    });
+    DatabasePool& pool = open(at(server.port(), 1, 1));
+    {
+      Lease lease = take(pool);
+      std::optional<Result<ResultSet>> answer;
+      asio::co_spawn(io_, lease->query("SELECT 1"), [&](std::exception_ptr /*never*/, Result<ResultSet> result) {
+        answer.emplace(std::move(result));
+      });
+      io_.restart();
+      io_.poll();
+      sent.wait(false);  // all of it is there before anything is read
+      ASSERT_TRUE(eventually([&] { return answer.has_value(); }));
+      EXPECT_TRUE(*answer) << "a whole answer stands: " << answer->error().to_string();
+    }
+    EXPECT_TRUE(eventually([&] { return server.connections() == 2 && pool.stats().idle == 1; }))
+        << "noticed with nobody there, and dialled anew";
+    expect_all_back(pool);
+  }
+}
+
 TEST_F(PoolFakeTest, PoolScenario50_AResetThatFailsOrLeavesATransactionOpenCostsTheConnection) {
   for (const bool fails : {true, false}) {
     test::FakePostgres server([&](test::FakeSession& session) {

@@ -145,7 +145,7 @@ Task<> task(Load* load, unsigned seed) {
 class PoolStressTest : public FaultTest {
  protected:
   static std::chrono::seconds duration() {
-    return std::getenv("OPI_SOAK") != nullptr ? std::chrono::seconds(600) : std::chrono::seconds(30);
+    return std::getenv("OPI_SOAK") != nullptr ? std::chrono::seconds(600) : std::chrono::seconds(60);
   }
   static unsigned seed() {
     const char* const given = std::getenv("OPI_SEED");
