@@ -7,7 +7,7 @@
 namespace opi::secrets {
 namespace {
 
-constexpr std::string_view alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+constexpr std::string_view bech32_alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 constexpr std::size_t checksum_length = 6;
 
 /// The BCH code of BIP 173, one 5-bit value at a time.
@@ -76,7 +76,7 @@ SecretString bech32_encode(std::string_view prefix, std::string_view bytes) {
   checksum.add_prefix(prefix);
   const auto put = [&](std::uint32_t value) {
     checksum.add(value);
-    text.push_back(alphabet[value]);
+    text.push_back(bech32_alphabet[value]);
   };
   std::uint32_t bits = 0;
   unsigned held = 0;
@@ -91,7 +91,7 @@ SecretString bech32_encode(std::string_view prefix, std::string_view bytes) {
   if (held > 0) put(bits << (5 - held) & 31U);
   for (std::size_t i = 0; i < checksum_length; ++i) checksum.add(0);
   const std::uint32_t code = checksum.state() ^ 1U;
-  for (std::size_t i = 0; i < checksum_length; ++i) text.push_back(alphabet[code >> 5 * (5 - i) & 31U]);
+  for (std::size_t i = 0; i < checksum_length; ++i) text.push_back(bech32_alphabet[code >> 5 * (5 - i) & 31U]);
   return SecretString::take(std::move(text));
 }
 
@@ -118,7 +118,7 @@ Result<Bech32> bech32_decode(std::string_view text) {
   digits.reserve(text.size());
   bool known = true;
   for (const char c : text.substr(separator + 1)) {
-    const std::size_t value = alphabet.find(to_lower(c));
+    const std::size_t value = bech32_alphabet.find(to_lower(c));
     known = known && value != std::string_view::npos;
     if (!known) break;
     checksum.add(static_cast<std::uint32_t>(value));

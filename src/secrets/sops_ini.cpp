@@ -27,9 +27,9 @@ bool quoted(std::string_view text, char quote) {
   return text.size() >= 2 && text.front() == quote && text.find(quote, 1) == text.size() - 1;
 }
 
-class Parser {
+class IniParser {
  public:
-  explicit Parser(std::string_view text) : rest_(text) {
+  explicit IniParser(std::string_view text) : rest_(text) {
     if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
   }
 
@@ -276,7 +276,7 @@ bool same_values(const Value& written, const Value& read, bool sections) {
 }  // namespace
 
 Result<Branches> read_ini(std::string_view text) {
-  auto value = Parser(text).run();
+  auto value = IniParser(text).run();
   if (!value) return failure(std::move(value.error()));
   Branches branches;
   branches.push_back(std::move(*value));
@@ -295,7 +295,7 @@ Result<std::string> write_ini(const Value& map) {
     }
   }
   // The format has no escapes: some keys and values have no form that is read as what they are.
-  const auto again = Parser(out).run();
+  const auto again = IniParser(out).run();
   if (!again || !same_values(map, *again, true)) {
     return failure(ErrorKind::invalid, "a key or value that an INI file cannot hold");
   }

@@ -42,9 +42,9 @@ std::string well_formed(std::string text) {
   return result;
 }
 
-class Parser {
+class JsonParser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  explicit JsonParser(std::string_view text) : text_(text) {}
 
   Result<Value> run() {
     skip();
@@ -363,7 +363,7 @@ class Writer {
 }  // namespace
 
 Result<Branches> read_json(std::string_view text) {
-  auto value = Parser(text).run();
+  auto value = JsonParser(text).run();
   if (!value) return failure(std::move(value.error()));
   Branches branches;
   branches.push_back(std::move(*value));
