@@ -11,7 +11,7 @@ using Traffic = provision::ClusterRules::Traffic;
 constexpr std::array<Choice<ClusterTargetKind>, 3> targets{{{ClusterTargetKind::none, "none"},
                                                             {ClusterTargetKind::kubernetes, "kubernetes"},
                                                             {ClusterTargetKind::gitops, "gitops"}}};
-constexpr std::array<Choice<DriftPolicy>, 3> drift_policies{
+constexpr std::array<Choice<DriftPolicy>, 3> object_drift_policies{
     {{DriftPolicy::fix, "fix"}, {DriftPolicy::warn, "warn"}, {DriftPolicy::ignore, "ignore"}}};
 constexpr std::array<Choice<Traffic>, 3> traffic_rules{
     {{Traffic::open, "open"}, {Traffic::deny_ingress, "deny_ingress"}, {Traffic::deny_all, "deny_all"}}};
@@ -80,7 +80,8 @@ void describe_namespaces(FieldList& list, NamespaceSettings& to) {
               "The NetworkPolicy in each: open: none; else whatever no other policy allows is denied.");
   list.list("platform", to.platform, plain, 0, "a list of names, * at the end stands for anything",
             "Namespaces that no project may ask for.");
-  list.choice("drift", to.drift, drift_policies, "What is done when somebody changes a namespace or a policy of ours.");
+  list.choice("drift", to.drift, object_drift_policies,
+              "What is done when somebody changes a namespace or a policy of ours.");
   list.leave();
 }
 
@@ -91,7 +92,7 @@ void describe_secrets(FieldList& list, ClusterSecretSettings& to) {
   list.list(
       "templates", to.templates, secret_pair, 0, "a list of key=text",
       "Further keys; {host}, {port}, {user}, {password}, {database}, {schema}, {uri} and {jdbc-uri} are filled in.");
-  list.choice("drift", to.drift, drift_policies, "What is done when somebody changes a Secret of ours.");
+  list.choice("drift", to.drift, object_drift_policies, "What is done when somebody changes a Secret of ours.");
   list.duration("key_overlap", to.key_overlap, milliseconds{0},
                 "How long the old age key of a project stays beside a new one.");
   list.leave();

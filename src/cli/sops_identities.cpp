@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t key_file_bytes_max = std::size_t{16} << 20U;
 
-std::optional<std::string> variable(const app::Environment& environment, const std::string& name) {
+std::optional<std::string> value_of_variable(const app::Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
   if (found == environment.end()) return {};
   return found->second;
@@ -34,7 +34,7 @@ class Finder {
   }
 
   void from_variable() {
-    const auto text = variable(environment_, "SOPS_AGE_KEY");
+    const auto text = value_of_variable(environment_, "SOPS_AGE_KEY");
     if (!text) return;
     // Several keys may stand on one line.
     std::string lines = *text;
@@ -59,7 +59,7 @@ class Finder {
   }
 
   void from_command(std::span<const std::string> recipients) {
-    const auto command = variable(environment_, "SOPS_AGE_KEY_CMD");
+    const auto command = value_of_variable(environment_, "SOPS_AGE_KEY_CMD");
     if (!command) return;
     const auto words = split_words(*command);
     if (!words) {
@@ -77,9 +77,9 @@ class Finder {
   }
 
   void from_user_folder() {
-    std::string folder = variable(environment_, "XDG_CONFIG_HOME").value_or("");
+    std::string folder = value_of_variable(environment_, "XDG_CONFIG_HOME").value_or("");
     if (folder.empty()) {
-      const auto home = variable(environment_, "HOME");
+      const auto home = value_of_variable(environment_, "HOME");
       if (!home || home->empty()) return;
       folder = *home + "/.config";
     }
@@ -88,11 +88,13 @@ class Finder {
 
   SopsIdentities run(std::span<const std::string> recipients) {
     from_variable();
-    if (const auto path = variable(environment_, "SOPS_AGE_KEY_FILE")) from_file(*path, "SOPS_AGE_KEY_FILE", true);
+    if (const auto path = value_of_variable(environment_, "SOPS_AGE_KEY_FILE"))
+      from_file(*path, "SOPS_AGE_KEY_FILE", true);
     from_command(recipients);
     from_user_folder();
     for (const char* name : {"SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"}) {
-      if (variable(environment_, name)) found_.problems.push_back(std::string(name) + ": SSH keys are not supported");
+      if (value_of_variable(environment_, name))
+        found_.problems.push_back(std::string(name) + ": SSH keys are not supported");
     }
     return std::move(found_);
   }

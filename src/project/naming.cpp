@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 3> endings{"__a", "__b", "_ro"};
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
-bool digit(char c) {
+bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -73,7 +73,7 @@ Result<std::string> extra_schema_name(std::string_view base, std::string_view po
 Result<std::string> namespace_name(std::string_view prefix, std::string_view name) {
   std::string whole = fmt::format("{}{}", prefix, name);
   const bool characters =
-      std::ranges::all_of(whole, [](char c) { return digit(c) || (c >= 'a' && c <= 'z') || c == '-'; });
+      std::ranges::all_of(whole, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-'; });
   if (whole.empty() || name.empty() || !characters || whole.front() == '-' || whole.back() == '-') {
     return failure(ErrorKind::invalid,
                    fmt::format("\"{}\" is not a namespace: lower-case letters, digits and dashes, with "

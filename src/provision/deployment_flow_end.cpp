@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds tail_time{10};
 
-SteadyTime now() {
+SteadyTime steady_now() {
   return SystemClock().steady();
 }
 
@@ -41,7 +41,7 @@ Task<Result<>> DeploymentFlow::prove() {
   const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
   const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
   if (!room) co_return failure(Error(room.error()).while_doing(desired_.title()));
-  const auto began = now();
+  const auto began = steady_now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
@@ -75,7 +75,7 @@ Task<Result<>> DeploymentFlow::prove_reader() {
   const auto settings = tenant_settings(pool().config().server, login, *password, desired_.database);
   const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
   if (!room) co_return failure(Error(room.error()).while_doing(desired_.title()));
-  const auto began = now();
+  const auto began = steady_now();
   ++tools_->stats->login_checks;
   auto proof = co_await prove_login(settings, tools_->blocking, deadline_);
   if (proof.verdict == LoginVerdict::wrong_password) {
@@ -202,7 +202,7 @@ Task<> DeploymentFlow::write_down(Result<>* outcome) {
     tools_->log.warn(desired_.title(), "its history could not be finished", {{"cause", closed.error().to_string()}});
   tools_->stats->statements += control()->statements_run() - control_began_;
   if (further_) tools_->stats->statements += (*further_)->statements_run() - further_began_;
-  auto released = co_await control_->release(now() + tail_time);
+  auto released = co_await control_->release(steady_now() + tail_time);
   if (!released)
     tools_->log.warn(desired_.title(), "its locks end with their session", {{"cause", released.error().to_string()}});
   control_.reset();
