@@ -117,25 +117,27 @@ double bare(const ProvisionRun& run, const pg::ServerSettings& server) {
 int measure(const ProvisionRun& run) {
   const auto server = server_from_environment();
   ProvisionEstate estate(run, server);
+  // One alone, before there are others.
+  estate.declare(1);
+  estate.pass();
+  ProvisionRun single = run;
+  single.deployments = 1;
+  for (int round = 0; round < 3; ++round) {
+    estate.change_first();
+    print("one changed alone", single, estate.pass());
+  }
   if (run.catalogue) {
     estate.fill_catalogue();
   } else {
-    // One alone, before there are others.
-    estate.declare(1);
-    estate.pass();
-    estate.change_first();
-    ProvisionRun single = run;
-    single.deployments = 1;
-    print("one changed alone", single, estate.pass());
     estate.declare(run.deployments);
     const auto created = estate.pass();
     print("create", run, created, run.bare ? bare(run, server) * (run.deployments - 1) / run.deployments : 0);
   }
   print("nothing to do, first pass of a process", run, estate.fresh_pass());
-  print("nothing to do", run, estate.pass());
-  if (!run.catalogue) {
-    estate.change_first();
-    print("one changed, everything looked at", run, estate.pass());
+  for (int round = 0; round < 3; ++round) print("nothing to do", run, estate.pass());
+  estate.change_first();
+  print("one changed, everything looked at", run, estate.pass());
+  for (int round = 0; round < 3; ++round) {
     estate.change_first();
     print("one changed, its file looked at", run, estate.pass_of_first());
   }

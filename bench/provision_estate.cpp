@@ -95,14 +95,15 @@ struct ProvisionEstate::State {
     pools.reset();
   }
 
+  void parse_one(int i) {
+    const int limit = i == 0 ? first_limit : usual_limit;
+    const auto errors = projects->replace(fmt::format("projects/{}.yaml", project_name(i)), fmt::format("b{}", limit),
+                                          "c1", project_text(i, limit));
+    if (!errors.empty()) throw std::runtime_error(errors.front().to_string());
+  }
   void parse() {
     projects.emplace();
-    for (int i = 0; i < declared; ++i) {
-      const int limit = i == 0 ? first_limit : usual_limit;
-      const auto errors = projects->replace(fmt::format("projects/{}.yaml", project_name(i)), fmt::format("b{}", limit),
-                                            "c1", project_text(i, limit));
-      if (!errors.empty()) throw std::runtime_error(errors.front().to_string());
-    }
+    for (int i = 0; i < declared; ++i) parse_one(i);
   }
 
   PassCost pass(bool reopen, const provision::Selection& selection) {
@@ -110,7 +111,11 @@ struct ProvisionEstate::State {
     const Stopwatch watch;
     if (reopen) open();
     const auto dials = reopen ? 0 : main().stats().dials;
-    parse();
+    if (selection.files.empty()) {
+      parse();
+    } else {
+      parse_one(0);  // as the daemon does when a file has changed: the others are known
+    }
     provision::ManagerSettings settings;
     settings.rules.control_database = control_database;
     settings.repositories = {.urls = {{"", "/srv/bench.git"}}};
@@ -204,8 +209,6 @@ PassCost ProvisionEstate::fresh_pass() {
 
 /// One real deployment, and as many rows like its own as there are to be others.
 void ProvisionEstate::fill_catalogue() {
-  declare(1);
-  static_cast<void>(pass());
   declare(state_->run.deployments);
   state_->parse();
   std::vector<std::string> hashes;

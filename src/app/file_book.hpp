@@ -48,6 +48,7 @@ class FileBook {
   /// What it has shown of them. A version that came meanwhile is not judged.
   void judge(const provision::ApplyReport& report, const provision::ProjectManager& projects);
 
+  bool knows(std::string_view name) const { return find(name) != nullptr; }
   /// Was the newest version acted on with success? True for a file that is not known.
   bool succeeded(std::string_view name) const;
   /// Of the newest version; "" when it is fine or was not judged yet.

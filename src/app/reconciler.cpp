@@ -223,44 +223,6 @@ Result<> Reconciler::reconcile_project(std::string_view project) {
   return {};
 }
 
-bool Reconciler::suspended(store::SuspendedKind kind, std::string_view name) const {
-  return std::ranges::any_of(suspensions_, [&](const auto& one) { return one.kind == kind && one.name == name; });
-}
-
-bool Reconciler::suspended_file(std::string_view file) const {
-  if (suspensions_.empty()) return false;
-  return std::ranges::any_of(services_->projects().projects(), [&](const auto& one) {
-    return one.source.file == file && suspended(store::SuspendedKind::project, one.project.name.value);
-  });
-}
-
-Task<Result<>> Reconciler::suspend(store::SuspendedKind kind, std::string name, std::string reason) {
-  if (!prepared_) co_return failure(ErrorKind::unavailable, "the control database is not ready");
-  auto lease =
-      co_await services_->pools().get("main")->get().acquire({.deadline = in(record_deadline), .task = "suspend"});
-  if (!lease) co_return failure(lease.error().to_error());
-  if (auto done = co_await store::suspend(&**lease, kind, name, reason); !done)
-    co_return failure(std::move(done.error()));
-  if (!suspended(kind, name)) {
-    suspensions_.push_back({.kind = kind, .name = name, .reason = reason, .since = std::chrono::system_clock::now()});
-    log_.info(name, reason.empty() ? "suspended" : fmt::format("suspended: {}", reason));
-  }
-  co_return Result<>{};
-}
-
-Task<Result<>> Reconciler::resume(store::SuspendedKind kind, std::string name) {
-  if (!prepared_) co_return failure(ErrorKind::unavailable, "the control database is not ready");
-  auto lease =
-      co_await services_->pools().get("main")->get().acquire({.deadline = in(record_deadline), .task = "resume"});
-  if (!lease) co_return failure(lease.error().to_error());
-  if (auto done = co_await store::resume(&**lease, kind, name); !done) co_return failure(std::move(done.error()));
-  if (std::erase_if(suspensions_, [&](const auto& one) { return one.kind == kind && one.name == name; }) != 0) {
-    log_.info(name, "resumed");
-    wake();
-  }
-  co_return Result<>{};
-}
-
 std::optional<provision::Selection> Reconciler::next_selection() {
   const auto chosen = std::exchange(wanted_files_, {});
   const bool everything = std::exchange(wanted_everything_, false) || chosen.empty();
@@ -306,10 +268,24 @@ Task<bool> Reconciler::pass() {
   if (auto main = services_->pools().get("main")) {
     if (auto trimmed = co_await retention_.trim_when_due(&main->get()); !trimmed) say("history", trimmed.error());
   }
-  const bool again = std::ranges::any_of(report->deployments, worth_a_retry);
-  if (again) wanted_ = wanted_everything_ = true;
   caught_up_ = true;
-  co_return !again;
+  co_return !want_again(*report);
+}
+
+/// Just the files whose deployments may go better the next time; what has no file any more shows in a pass over
+/// everything only.
+bool Reconciler::want_again(const provision::ApplyReport& report) {
+  bool again = false;
+  for (const auto& row : report.deployments) {
+    if (!worth_a_retry(row)) continue;
+    again = wanted_ = true;
+    if (files_.knows(row.file)) {
+      wanted_files_.insert(row.file);
+    } else {
+      wanted_everything_ = true;
+    }
+  }
+  return again;
 }
 
 void Reconciler::note_pass(const provision::ApplyReport& report, const provision::Selection& selection) {

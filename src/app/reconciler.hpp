@@ -77,6 +77,7 @@ class Reconciler {
   Task<Result<>> load_ledger(pg::Connection* connection);
   /// True when nothing has to be tried again.
   Task<bool> pass();
+  bool want_again(const provision::ApplyReport& report);
   Task<Result<>> record_files();
   /// What the next pass is about: everything, or some files; none: there is nothing to do.
   std::optional<provision::Selection> next_selection();

@@ -20,7 +20,7 @@ constexpr std::size_t hash_digits = 8;
 
 constexpr std::array<std::string_view, 3> endings{"__a", "__b", "_ro"};
 
-char lower(char c) {
+char lower_case(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 bool is_digit(char c) {
@@ -53,7 +53,7 @@ std::string owner_of(const NameClaim& claim) {
 
 DatabaseNames database_names(std::string_view project, std::string_view deployment) {
   std::string base = fmt::format("{}_{}", project, deployment);
-  for (char& c : base) c = c == '-' ? '_' : lower(c);
+  for (char& c : base) c = c == '-' ? '_' : lower_case(c);
   if (base.size() > base_bytes_max) {
     const std::string hash = hash_of(base);
     base.resize(base_bytes_max - hash_digits - 1);

@@ -59,6 +59,7 @@ bool rotates(const DeploymentPlan& plan) {
   return std::ranges::any_of(plan.actions, [](const Action& one) { return one.kind == ActionKind::rotate_login; });
 }
 
+constexpr std::chrono::seconds progress_interval{5};
 constexpr std::chrono::seconds flow_grace{5};  ///< what waits within a flow has the flow's own deadline and says more
 
 /// A cancelled flow as an error, which is how `with_deadline` knows that it was the deadline.
@@ -323,6 +324,13 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
       wanted, Error(cancelled ? ErrorKind::cancelled : ErrorKind::internal, wanted.title() + ": " + broken));
 }
 
+void DatabaseManager::tell_progress(Work& work) const {
+  if (now() - work.told_at < progress_interval) return;
+  work.told_at = now();
+  const auto failed = std::ranges::count_if(work.reports, [](const auto& one) { return one.error.has_value(); });
+  tools_.log.info("pass", fmt::format("{} of {} done, {} failed so far", work.reports.size(), work.total, failed));
+}
+
 Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
   while (work->next < work->queue.size()) {
     auto item = std::move(work->queue[work->next++]);
@@ -332,6 +340,7 @@ Task<> DatabaseManager::worker(std::shared_ptr<Work> work) {
       tools_.log.warn(report.title(), to_string(report.outcome), {{"cause", report.error->to_string()}});
     if (work->progress) work->progress(report);
     work->reports.push_back(std::move(report));
+    tell_progress(*work);
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) break;
   }
   if (--work->workers == 0) work->ended.cancel();
@@ -342,6 +351,8 @@ Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
   if (work->queue.empty()) co_return;
   auto executor = co_await asio::this_coro::executor;
   aio::TaskScope scope(executor, tools_.log, "provision");
+  work->total = std::max(work->total, work->queue.size());
+  if (work->told_at == SteadyTime{}) work->told_at = now();
   const auto workers = std::min<std::size_t>(std::max(1U, settings_.parallelism), work->queue.size());
   work->workers = workers;
   for (std::size_t i = 0; i < workers; ++i) scope.spawn(fmt::format("provision {}", i + 1), worker(work));

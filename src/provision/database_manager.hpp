@@ -185,6 +185,7 @@ class DatabaseManager {
   Task<> run_flows(std::shared_ptr<Work> work);
   Task<> run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all);
   Task<> worker(std::shared_ptr<Work> work);
+  void tell_progress(Work& work) const;
   Task<DeploymentReport> run_flow(DesiredDeployment desired, store::Cause cause, FlowOrder order = {});
   Task<DeploymentReport> run_alone(DesiredDeployment desired, store::Cause cause, FlowOrder order);
   bool deep_look_is_due(const store::InventoryEntry* known) const;

@@ -56,6 +56,7 @@ Task<> DatabaseManager::judge_clones(Estate* estate) {
 
 /// What is copied is made before its copies.
 Task<> DatabaseManager::run_in_ranks(std::shared_ptr<Work> work, const std::vector<DesiredDeployment>* all) {
+  work->total = work->queue.size();
   std::map<std::size_t, std::vector<Work::Item>> ranks;
   for (auto& item : work->queue) ranks[clone_rank(*all, item.desired).value_or(0)].push_back(std::move(item));
   for (auto& [rank, items] : ranks) {

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
+
+#include "aio/task_scope.hpp"
 
 namespace opi::provision {
 namespace {
@@ -16,8 +19,8 @@ git::PushSettings guarded(git::PushSettings settings) {
 using Rendered = std::vector<Result<std::optional<std::string>>>;  ///< bytes; nothing: the file goes
 
 /// On the blocking pool: sealing a thousand Secrets takes a while.
-struct RenderAll {
-  std::vector<ClusterWrite>* writes;
+struct RenderSlice {
+  std::span<ClusterWrite> writes;
   const GitopsRules* rules;
   WallTime now;
 
@@ -33,11 +36,35 @@ struct RenderAll {
   }
   Rendered operator()() const {
     Rendered all;
-    all.reserve(writes->size());
-    for (auto& write : *writes) all.push_back(one(write));
+    all.reserve(writes.size());
+    for (auto& write : writes) all.push_back(one(write));
     return all;
   }
 };
+
+Task<> render_into(aio::BlockingPool* blocking, RenderSlice slice, std::span<Result<std::optional<std::string>>> all) {
+  auto part = co_await blocking->run(slice);
+  std::ranges::move(part, all.begin());
+}
+
+/// In two halves at once; two of the threads at most, for others block as well.
+Task<Rendered> render_all(aio::BlockingPool* blocking, std::vector<ClusterWrite>* writes, const GitopsRules* rules,
+                          Logger log) {
+  // What was not rendered must never look like a file that goes.
+  Rendered all;
+  for (std::size_t i = 0; i < writes->size(); ++i) all.emplace_back(failure(ErrorKind::cancelled, "not rendered"));
+  auto executor = co_await asio::this_coro::executor;
+  aio::TaskScope scope(executor, std::move(log), "render");
+  const std::size_t half = (writes->size() + 1) / 2;
+  const WallTime now = SystemClock().wall();
+  for (const auto& [from, count] : {std::pair{std::size_t{0}, half}, std::pair{half, writes->size() - half}}) {
+    if (count == 0) continue;
+    const RenderSlice slice{.writes = std::span(*writes).subspan(from, count), .rules = rules, .now = now};
+    scope.spawn("render", render_into(blocking, slice, std::span(all).subspan(from, count)));
+  }
+  co_await scope.join();
+  co_return all;
+}
 
 }  // namespace
 
@@ -51,7 +78,8 @@ struct GitopsTarget::Batch {
 GitopsTarget::GitopsTarget(git::PushSettings push, GitopsRules rules, aio::BlockingPool& blocking, Logger log)
     : url_(push.remote.url),
       rules_(std::move(rules)),
-      pusher_(guarded(std::move(push)), std::move(log)),
+      log_(std::move(log)),
+      pusher_(guarded(std::move(push)), log_),
       blocking_(blocking) {}
 
 std::string GitopsTarget::describe() const {
@@ -143,7 +171,7 @@ Task<std::vector<Result<Written>>> GitopsTarget::write(std::vector<ClusterWrite>
     for (auto& outcome : outcomes)
       if (outcome) outcome = failure(error);
   };
-  auto rendered = co_await blocking_.run(RenderAll{.writes = &writes, .rules = &rules_, .now = SystemClock().wall()});
+  auto rendered = co_await render_all(&blocking_, &writes, &rules_, log_);
   Batch batch{.message = std::move(message)};
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const auto& object = writes[i].object;

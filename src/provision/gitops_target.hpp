@@ -47,6 +47,7 @@ class GitopsTarget final : public ClusterTarget {
 
   std::string url_;
   GitopsRules rules_;
+  Logger log_;
   git::Pusher pusher_;
   aio::BlockingPool& blocking_;
   rest::Turns turns_{1};

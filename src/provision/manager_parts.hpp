@@ -47,6 +47,8 @@ struct DatabaseManager::Work {
   std::vector<Item> queue;
   std::size_t next = 0;
   std::size_t workers = 0;
+  std::size_t total = 0;  ///< of all ranks
+  SteadyTime told_at{};   ///< how far it has come
   store::Cause cause;
   Progress progress;
   std::vector<DeploymentReport> reports;

@@ -94,6 +94,28 @@ TEST_F(ServeTest, AFurtherPoolThatIsDownOnlyDegradesAndHealsWithoutARestart) {
   EXPECT_EQ(opi.wait(), 0) << opi.text();
 }
 
+TEST_F(ServeTest, JustWhatFailedIsTriedAgain) {
+  PostgresServer second;
+  folder_.write("password2", second.password());
+  second.stop();
+  GitRepository repository(folder_.path() / "projects.git");
+  std::string far = project_yaml("far");
+  const std::string_view plain = "[postgresql-database]\n";
+  far.replace(far.find(plain), plain.size(), "[{postgresql-database: {config: {pool: analytics}}}]\n");
+  repository.commit(
+      {{.path = "projects/far.yaml", .content = far}, {.path = "projects/near.yaml", .content = project_yaml("near")}});
+  configure("projects: {repository: {url: \"" + repository.url() + "\", poll_interval: 60s}}\n", further_pool(second));
+  RunningOpi opi(folder_.path(), {"serve"});
+  ASSERT_TRUE(opi.says("created, database near_d1")) << opi.text();
+  ASSERT_THAT(ask_until(http_, "/api/v1/status", "\"passes\":3"), HasSubstr("\"passes\":3")) << opi.text();
+  const auto status = TcpClient::get(http_, "/api/v1/status");
+  EXPECT_THAT(status, HasSubstr("\"changed\":1,\"unchanged\":0")) << "near was looked at once\n" << opi.text();
+  second.start();
+  EXPECT_TRUE(opi.says("created, database far_d1")) << opi.text();
+  opi.signal(SIGTERM);
+  EXPECT_EQ(opi.wait(), 0) << opi.text();
+}
+
 TEST_F(ServeTest, WithoutMainItIsUpAndNotReadyThenHealsAndDoesWhatWaited) {
   GitRepository repository(folder_.path() / "projects.git");
   repository.commit({{.path = "projects/late.yaml", .content = project_yaml("late")}});
