@@ -229,11 +229,13 @@ void ProvisionEstate::fill_catalogue() {
       "'managed by opi: project=' || o.project || ' deployment=prod id=' || o.stamp FROM others o CROSS JOIN kinds k",
       "INSERT INTO pg_database SELECT (1000000 + o.n * 8 + 4)::oid, o.base::name, (1000000 + o.n * 8)::oid, "
       "d.encoding, "
-      "d.datlocprovider, d.datistemplate, d.datallowconn, d.datconnlimit, d.datfrozenxid, d.datminmxid, "
-      "d.dattablespace, "
-      "d.datcollate, d.datctype, d.daticulocale, d.datcollversion, "
-      "format('{%s=CTc/%s,%s_ro=c/%s}', o.base, o.base, o.base, o.base)::aclitem[] "
-      "FROM others o JOIN pg_database d ON d.datname = 'bench_00000_prod'",
+      "d.datlocprovider, d.datistemplate, d.datallowconn, " +
+          std::to_string(usual_limit) +
+          ", d.datfrozenxid, d.datminmxid, "
+          "d.dattablespace, "
+          "d.datcollate, d.datctype, d.daticulocale, d.datcollversion, "
+          "format('{%s=CTc/%s,%s_ro=c/%s}', o.base, o.base, o.base, o.base)::aclitem[] "
+          "FROM others o JOIN pg_database d ON d.datname = 'bench_00000_prod'",
       "INSERT INTO pg_auth_members SELECT (1000000 + o.n * 8)::oid, (1000000 + o.n * 8 + k)::oid, 10, false "
       "FROM others o CROSS JOIN (VALUES (2), (3)) v(k)",
       "INSERT INTO pg_db_role_setting SELECT (1000000 + o.n * 8 + 4)::oid, (1000000 + o.n * 8 + k)::oid, "

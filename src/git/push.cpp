@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "aio/slices.hpp"
 #include "aio/subprocess.hpp"
 #include "aio/with_deadline.hpp"
 #include "base/backoff.hpp"
@@ -91,8 +92,8 @@ std::string import_stream(const PushSettings& settings, const std::string& paren
 
 }  // namespace
 
-Result<std::map<std::string, std::string, std::less<>>> parse_tree_listing(std::string_view output) {
-  std::map<std::string, std::string, std::less<>> blobs;
+Result<Blobs> parse_tree_listing(std::string_view output) {
+  Blobs blobs;
   while (!output.empty()) {
     const auto end = output.find('\0');
     const auto entry = output.substr(0, end);
@@ -106,7 +107,8 @@ Result<std::map<std::string, std::string, std::less<>>> parse_tree_listing(std::
   return blobs;
 }
 
-Pusher::Pusher(PushSettings settings, Logger log) : settings_(std::move(settings)), log_(std::move(log)) {}
+Pusher::Pusher(PushSettings settings, aio::BlockingPool& blocking, Logger log)
+    : settings_(std::move(settings)), blocking_(blocking), log_(std::move(log)) {}
 
 Task<Result<Pusher::Ended>> Pusher::git(Run run, SteadyTime deadline) {
   aio::Command command;
@@ -199,21 +201,15 @@ Task<Result<>> Pusher::fetch(SteadyTime deadline) {
   co_return Result<>{};
 }
 
-Task<Result<>> Pusher::list(std::string commit, std::string folder, SteadyTime deadline) {
-  RemoteTree tree{.commit = commit};
-  if (!commit.empty()) {
-    Run run{.what = fmt::format("reading the tree of {}", settings_.remote.name),
-            .arguments = {"ls-tree", "-r", "-z", "--full-tree", std::move(commit), "--"}};
-    if (!folder.empty()) run.arguments.push_back(folder + "/");
-    auto ended = co_await git(std::move(run), deadline);
-    if (!ended) co_return failure(std::move(ended).error());
-    auto blobs = parse_tree_listing(ended->output);
-    if (!blobs) co_return failure(std::move(blobs).error());
-    tree.blobs = *std::move(blobs);
-  }
-  folder_ = std::move(folder);
-  tree_ = std::move(tree);
-  co_return Result<>{};
+/// The files of a commit below `folder`.
+Task<Result<Blobs>> Pusher::list(std::string commit, std::string folder, SteadyTime deadline) {
+  if (commit.empty()) co_return Blobs{};
+  Run run{.what = fmt::format("reading the tree of {}", settings_.remote.name),
+          .arguments = {"ls-tree", "-r", "-z", "--full-tree", std::move(commit), "--"}};
+  if (!folder.empty()) run.arguments.push_back(folder + "/");
+  auto ended = co_await git(std::move(run), deadline);
+  if (!ended) co_return failure(std::move(ended).error());
+  co_return parse_tree_listing(ended->output);
 }
 
 Task<Result<RemoteTree>> Pusher::read(std::string folder, SteadyTime deadline) {
@@ -233,25 +229,45 @@ Task<Result<RemoteTree>> Pusher::read(std::string folder, SteadyTime deadline) {
     if (!fetched_head) co_return failure(std::move(fetched_head).error());
     *head = fetched_head->output.substr(0, fetched_head->output.find('\n'));
   }
-  if (auto listed = co_await list(*std::move(head), std::move(folder), deadline); !listed)
-    co_return failure(std::move(listed).error());
+  auto blobs = co_await list(*head, folder, deadline);
+  if (!blobs) co_return failure(std::move(blobs).error());
+  folder_ = std::move(folder);
+  tree_ = RemoteTree{.commit = *std::move(head), .blobs = *std::move(blobs)};
   co_return *tree_;
 }
 
-Result<> Pusher::guard_all(const TreeChange& change) const {
-  for (const auto& [path, bytes] : change.files) {
-    if (!good_path(path))
-      return failure(ErrorKind::invalid, fmt::format("\"{}\" is no path for a file", clean_line(path, 200)));
-    if (!bytes || !settings_.guard) continue;
-    if (auto good = settings_.guard(path, *bytes); !good) return good;
+/// Two at once, for thousands of files are thousands of documents to parse.
+Task<Result<>> Pusher::ask_guard(std::vector<std::pair<const std::string*, std::string_view>> files) const {
+  if (!settings_.guard) co_return Result<>{};
+  std::vector<Result<>> answers(files.size());
+  const auto ask = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) answers[i] = settings_.guard(*files[i].first, files[i].second);
+  };
+  if (!co_await aio::run_in_slices(&blocking_, files.size(), 2, &ask))
+    co_return failure(ErrorKind::cancelled, fmt::format("pushing to {}: cancelled", settings_.remote.name));
+  for (auto& answer : answers) {
+    if (!answer) co_return failure(std::move(answer.error()));
   }
-  return {};
+  co_return Result<>{};
 }
 
-Task<Result<std::string>> Pusher::commit(std::string parent, TreeChange change, SteadyTime deadline) {
+Task<Result<>> Pusher::guard_all(const TreeChange* change) const {
+  std::vector<std::pair<const std::string*, std::string_view>> files;
+  for (const auto& [path, bytes] : change->files) {
+    if (!good_path(path))
+      co_return failure(ErrorKind::invalid, fmt::format("\"{}\" is no path for a file", clean_line(path, 200)));
+    if (bytes) files.emplace_back(&path, *bytes);
+  }
+  co_return co_await ask_guard(std::move(files));
+}
+
+Task<Result<std::string>> Pusher::commit(std::string parent, const TreeChange* change, SteadyTime deadline) {
+  // What is sealed hardly gets smaller and has nothing in common with its neighbour, and the pack is sent as it is: no
+  // search for deltas, and little compression.
   Run run{.what = "making a commit",
-          .arguments = {"fast-import", "--quiet", "--done", "--force", "--date-format=raw"},
-          .input = import_stream(settings_, parent, change)};
+          .arguments = {"-c", "pack.compression=1", "fast-import", "--quiet", "--done", "--force", "--depth=0",
+                        "--date-format=raw"},
+          .input = import_stream(settings_, parent, *change)};
   auto ended = co_await git(std::move(run), deadline);
   if (!ended) co_return failure(std::move(ended).error());
   auto id = ended->output.substr(0, ended->output.find('\n'));
@@ -259,61 +275,58 @@ Task<Result<std::string>> Pusher::commit(std::string parent, TreeChange change, 
   co_return id;
 }
 
-/// Object id and bytes of each name, in order. Format: git-cat-file(1), BATCH OUTPUT.
-Task<Result<std::vector<std::pair<std::string, std::string>>>> Pusher::cat(std::vector<std::string> names,
-                                                                           SteadyTime deadline) {
-  std::vector<std::pair<std::string, std::string>> found;
+/// Format: git-cat-file(1), BATCH OUTPUT.
+Task<Result<std::vector<std::string>>> Pusher::contents(std::vector<std::string> ids, SteadyTime deadline) {
+  std::vector<std::string> all;
+  if (ids.empty()) co_return all;
   Run run{.what = "reading objects", .arguments = {"cat-file", "--batch", "--buffer"}};
-  for (const auto& name : names) run.input += name + "\n";
+  for (const auto& id : ids) run.input += id + "\n";
   auto ended = co_await git(std::move(run), deadline);
   if (!ended) co_return failure(std::move(ended).error());
   std::string_view rest = ended->output;
-  for (const auto& name : names) {
+  all.reserve(ids.size());
+  for (const auto& id : ids) {
     const auto line = rest.substr(0, rest.find('\n'));
     const auto last = line.rfind(' ');
     std::size_t size = 0;
     const bool blob = line.contains(" blob ");
     if (blob) std::from_chars(line.data() + last + 1, line.data() + line.size(), size);
     if (!blob || rest.size() < line.size() + 1 + size)
-      co_return failure(ErrorKind::internal, fmt::format("git has no \"{}\"", clean_line(name, 200)));
-    found.emplace_back(line.substr(0, line.find(' ')), rest.substr(line.size() + 1, size));
+      co_return failure(ErrorKind::internal, fmt::format("git has no \"{}\"", clean_line(id, 200)));
+    all.emplace_back(rest.substr(line.size() + 1, size));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1 + size + 1));
   }
-  co_return found;
-}
-
-Task<Result<std::vector<std::string>>> Pusher::contents(std::vector<std::string> ids, SteadyTime deadline) {
-  std::vector<std::string> all;
-  if (ids.empty()) co_return all;
-  auto found = co_await cat(std::move(ids), deadline);
-  if (!found) co_return failure(std::move(found).error());
-  for (auto& [id, bytes] : *found) all.push_back(std::move(bytes));
   co_return all;
 }
 
-/// What stands in the commit, byte for byte, is what may leave this machine.
+/// What stands in the commit, byte for byte, is what may leave this machine. By the ids that the tree lists: git walks
+/// all of the trees again for each path that it is asked for by name.
 Task<Result<>> Pusher::read_back(std::string commit, const TreeChange* change, PushReport* report,
                                  SteadyTime deadline) {
-  std::vector<std::string> names;
-  std::vector<std::string> paths;
+  auto listed = co_await list(std::move(commit), folder_, deadline);
+  if (!listed) co_return failure(std::move(listed).error());
+  report->blobs.clear();
+  std::vector<std::string> ids;
+  std::vector<const std::string*> paths;
   for (const auto& [path, bytes] : change->files) {
+    const auto found = listed->find(path);
+    if (bytes.has_value() != (found != listed->end()))
+      co_return failure(ErrorKind::internal,
+                        fmt::format("the commit {} \"{}\"", bytes ? "lacks" : "still holds", path));
     if (!bytes) continue;
-    names.push_back(fmt::format("{}:{}", commit, path));
-    paths.push_back(path);
+    report->blobs.emplace(path, found->second);
+    ids.push_back(found->second);
+    paths.push_back(&path);
   }
-  if (paths.empty()) co_return Result<>{};
-  auto found = co_await cat(std::move(names), deadline);
+  auto found = co_await contents(std::move(ids), deadline);
   if (!found) co_return failure(std::move(found).error());
+  std::vector<std::pair<const std::string*, std::string_view>> files;
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    auto& [id, bytes] = (*found)[i];
-    if (settings_.guard) {
-      if (auto good = settings_.guard(paths[i], bytes); !good) co_return good;
-    }
-    if (bytes != *change->files.at(paths[i]))
-      co_return failure(ErrorKind::internal, fmt::format("the commit holds another \"{}\"", paths[i]));
-    report->blobs.insert_or_assign(paths[i], std::move(id));
+    if ((*found)[i] != *change->files.at(*paths[i]))
+      co_return failure(ErrorKind::internal, fmt::format("the commit holds another \"{}\"", *paths[i]));
+    files.emplace_back(paths[i], (*found)[i]);
   }
-  co_return Result<>{};
+  co_return co_await ask_guard(std::move(files));
 }
 
 Task<Result<bool>> Pusher::send(std::string commit, SteadyTime deadline) {
@@ -352,8 +365,8 @@ Task<Result<PushReport>> Pusher::push(std::string folder, RenderTree render, Ste
       report.commit = tree->commit;
       co_return report;
     }
-    if (auto good = guard_all(*change); !good) co_return failure(std::move(good).error());
-    auto id = co_await commit(tree->commit, *change, deadline);
+    if (auto good = co_await guard_all(&*change); !good) co_return failure(std::move(good).error());
+    auto id = co_await commit(tree->commit, &*change, deadline);
     if (!id) co_return failure(std::move(id).error());
     if (auto good = co_await read_back(*id, &*change, &report, deadline); !good)
       co_return failure(std::move(good).error());

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "aio/blocking_pool.hpp"
 #include "aio/task.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
@@ -23,7 +24,7 @@
 namespace opi::git {
 
 /// Refuses bytes that may not leave this machine. Asked for every file that is written, once before the commit is made
-/// and once for what stands in it.
+/// and once for what stands in it; on threads of the blocking pool, by two at once.
 using FileGuard = std::function<Result<>(const std::string& path, std::string_view bytes)>;
 
 struct PushSettings {
@@ -37,10 +38,12 @@ struct PushSettings {
   std::chrono::milliseconds most_backoff{1'000};
 };
 
+using Blobs = std::map<std::string, std::string, std::less<>>;  ///< path → object id
+
 /// What stands on the branch, below a folder.
 struct RemoteTree {
-  std::string commit;                                          ///< empty: the branch is not there yet
-  std::map<std::string, std::string, std::less<>> blobs = {};  ///< path → object id
+  std::string commit;  ///< empty: the branch is not there yet
+  Blobs blobs = {};
 };
 
 /// What is to stand there: bytes, or nothing for a file that goes.
@@ -53,18 +56,19 @@ struct TreeChange {
 using RenderTree = std::function<Result<TreeChange>(const RemoteTree& tree)>;
 
 struct PushReport {
-  std::string commit;  ///< of the head that holds everything; empty: nothing was there and nothing was to be written
-  std::map<std::string, std::string, std::less<>> blobs = {};  ///< of what was written: path → object id
-  std::size_t files = 0;                                       ///< written or removed; 0: no commit was made
+  std::string commit;     ///< of the head that holds everything; empty: nothing was there and nothing was to be written
+  Blobs blobs = {};       ///< of what was written
+  std::size_t files = 0;  ///< written or removed; 0: no commit was made
   std::uint32_t attempts = 0;
 };
 
-/// Ownership: owns its directory. Threading: one executor's thread, one call at a time. Cancellation: ends the running
-/// git; whether a push that was under way has landed is then unknown, and the next call sees it. Errors: those of the
-/// guard and of `render`; exhausted (somebody else was faster every time), denied, not_found, unavailable, timed_out.
+/// Ownership: owns its directory, borrows the blocking pool. Threading: one executor's thread, one call at a time.
+/// Cancellation: ends the running git; whether a push that was under way has landed is then unknown, and the next call
+/// sees it. Errors: those of the guard and of `render`; exhausted (somebody else was faster every time), denied,
+/// not_found, unavailable, timed_out.
 class Pusher {
  public:
-  Pusher(PushSettings settings, Logger log);
+  Pusher(PushSettings settings, aio::BlockingPool& blocking, Logger log);
 
   /// The branch as it is, files below `folder` (empty: all). One `git ls-remote` when it has not moved.
   Task<Result<RemoteTree>> read(std::string folder, SteadyTime deadline);
@@ -83,16 +87,16 @@ class Pusher {
   Task<Result<>> make_repository(SteadyTime deadline);
   Task<Result<std::string>> remote_head(SteadyTime deadline);
   Task<Result<>> fetch(SteadyTime deadline);
-  Task<Result<>> list(std::string commit, std::string folder, SteadyTime deadline);
-  Task<Result<std::string>> commit(std::string parent, TreeChange change, SteadyTime deadline);
-  Task<Result<std::vector<std::pair<std::string, std::string>>>> cat(std::vector<std::string> names,
-                                                                     SteadyTime deadline);
+  Task<Result<Blobs>> list(std::string commit, std::string folder, SteadyTime deadline);
+  Task<Result<std::string>> commit(std::string parent, const TreeChange* change, SteadyTime deadline);
   Task<Result<>> read_back(std::string commit, const TreeChange* change, PushReport* report, SteadyTime deadline);
   /// False: somebody else was faster.
   Task<Result<bool>> send(std::string commit, SteadyTime deadline);
-  Result<> guard_all(const TreeChange& change) const;
+  Task<Result<>> guard_all(const TreeChange* change) const;
+  Task<Result<>> ask_guard(std::vector<std::pair<const std::string*, std::string_view>> files) const;
 
   PushSettings settings_;
+  aio::BlockingPool& blocking_;
   Logger log_;
   Remote remote_;
   std::filesystem::path repository_;
@@ -104,6 +108,6 @@ class Pusher {
 };
 
 /// Entries of `git ls-tree -r -z`: path → object id of its files. Errors: internal.
-Result<std::map<std::string, std::string, std::less<>>> parse_tree_listing(std::string_view output);
+Result<Blobs> parse_tree_listing(std::string_view output);
 
 }  // namespace opi::git

@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include "aio/task_scope.hpp"
+#include "aio/slices.hpp"
 
 namespace opi::provision {
 namespace {
@@ -19,10 +19,11 @@ git::PushSettings guarded(git::PushSettings settings) {
 using Rendered = std::vector<Result<std::optional<std::string>>>;  ///< bytes; nothing: the file goes
 
 /// On the blocking pool: sealing a thousand Secrets takes a while.
-struct RenderSlice {
+struct Rendering {
   std::span<ClusterWrite> writes;
   const GitopsRules* rules;
   WallTime now;
+  Rendered* all;
 
   Result<std::optional<std::string>> one(ClusterWrite& write) const {
     if (write.remove) return std::optional<std::string>{};
@@ -34,35 +35,18 @@ struct RenderSlice {
     if (!sealed) return failure(std::move(sealed.error()));
     return std::optional(*std::move(sealed));
   }
-  Rendered operator()() const {
-    Rendered all;
-    all.reserve(writes.size());
-    for (auto& write : writes) all.push_back(one(write));
-    return all;
+  void operator()(std::size_t from, std::size_t to) const {
+    for (std::size_t i = from; i < to; ++i) (*all)[i] = one(writes[i]);
   }
 };
 
-Task<> render_into(aio::BlockingPool* blocking, RenderSlice slice, std::span<Result<std::optional<std::string>>> all) {
-  auto part = co_await blocking->run(slice);
-  std::ranges::move(part, all.begin());
-}
-
 /// In two halves at once; two of the threads at most, for others block as well.
-Task<Rendered> render_all(aio::BlockingPool* blocking, std::vector<ClusterWrite>* writes, const GitopsRules* rules,
-                          Logger log) {
+Task<Rendered> render_all(aio::BlockingPool* blocking, std::vector<ClusterWrite>* writes, const GitopsRules* rules) {
   // What was not rendered must never look like a file that goes.
   Rendered all;
   for (std::size_t i = 0; i < writes->size(); ++i) all.emplace_back(failure(ErrorKind::cancelled, "not rendered"));
-  auto executor = co_await asio::this_coro::executor;
-  aio::TaskScope scope(executor, std::move(log), "render");
-  const std::size_t half = (writes->size() + 1) / 2;
-  const WallTime now = SystemClock().wall();
-  for (const auto& [from, count] : {std::pair{std::size_t{0}, half}, std::pair{half, writes->size() - half}}) {
-    if (count == 0) continue;
-    const RenderSlice slice{.writes = std::span(*writes).subspan(from, count), .rules = rules, .now = now};
-    scope.spawn("render", render_into(blocking, slice, std::span(all).subspan(from, count)));
-  }
-  co_await scope.join();
+  const Rendering rendering{.writes = *writes, .rules = rules, .now = SystemClock().wall(), .all = &all};
+  static_cast<void>(co_await aio::run_in_slices(blocking, all.size(), 2, &rendering));
   co_return all;
 }
 
@@ -79,7 +63,7 @@ GitopsTarget::GitopsTarget(git::PushSettings push, GitopsRules rules, aio::Block
     : url_(push.remote.url),
       rules_(std::move(rules)),
       log_(std::move(log)),
-      pusher_(guarded(std::move(push)), log_),
+      pusher_(guarded(std::move(push)), blocking, log_),
       blocking_(blocking) {}
 
 std::string GitopsTarget::describe() const {
@@ -171,7 +155,7 @@ Task<std::vector<Result<Written>>> GitopsTarget::write(std::vector<ClusterWrite>
     for (auto& outcome : outcomes)
       if (outcome) outcome = failure(error);
   };
-  auto rendered = co_await render_all(&blocking_, &writes, &rules_, log_);
+  auto rendered = co_await render_all(&blocking_, &writes, &rules_);
   Batch batch{.message = std::move(message)};
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const auto& object = writes[i].object;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace opi::yaml {
@@ -51,6 +52,11 @@ bool ends_line(std::string_view text, std::size_t byte) {
 }
 
 }  // namespace
+
+bool is_plain_ascii(std::string_view text) noexcept {
+  return std::ranges::all_of(text,
+                             [](char c) { return (c >= ' ' && c < 0x7F) || c == '\n' || c == '\t' || c == '\r'; });
+}
 
 std::optional<TextFault> find_text_fault(std::string_view text) {
   Position position;

@@ -27,6 +27,9 @@ struct TextFault {
 /// 1.2.2 §5.1. Linear.
 std::optional<TextFault> find_text_fault(std::string_view text);
 
+/// Printable ASCII, tabs and line breaks alone: each character is one byte.
+bool is_plain_ascii(std::string_view text) noexcept;
+
 /// Walks a valid text by character index. Moves both ways from where it stands; asked in rising order it is linear.
 class Cursor {
  public:

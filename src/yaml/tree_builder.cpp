@@ -15,6 +15,9 @@ namespace {
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 /// libyaml compares every %TAG with all before it; nobody needs many.
 constexpr std::size_t directives_max = 8;
+// What a usual file has; only to reserve room, and not for more than a usual file.
+constexpr std::size_t bytes_of_a_node = 24;
+constexpr std::size_t nodes_foreseen_max = 1'024;
 /// Keys that are wrong are told one by one, but not without end.
 constexpr std::size_t key_problems_max = 1'000;
 
@@ -75,8 +78,11 @@ TreeBuilder::TreeBuilder(std::string_view text, std::string file, const Limits& 
       skipped_(text.size() - text_.size()),
       file_(std::make_shared<const std::string>(std::move(file))),
       limits_(limits),
+      plain_(is_plain_ascii(text_)),
       starts_(text_),
-      ends_(text_) {}
+      ends_(text_) {
+  raws_.reserve(std::min(text_.size() / bytes_of_a_node, nodes_foreseen_max));
+}
 
 Result<std::vector<Document>> TreeBuilder::run() {
   if (auto good = check_text(); !good) return failure(std::move(good.error()));
@@ -101,7 +107,8 @@ Result<> TreeBuilder::check_text() const {
     return failure(
         fault(fmt::format("the file has {} bytes; at most {} are read", text_.size(), limits_.bytes_max), Position{}));
   }
-  if (const auto wrong = find_text_fault(text_)) return failure(fault(wrong->what, wrong->position));
+  if (const auto wrong = plain_ ? std::nullopt : find_text_fault(text_))
+    return failure(fault(wrong->what, wrong->position));
   std::size_t directives = 0;
   Position line;
   while (line.byte < text_.size()) {
@@ -170,9 +177,19 @@ Result<> TreeBuilder::take_event(const yaml_event_s& event) {
   return {};
 }
 
+/// libyaml counts characters, and lines and columns as we do except in what is not ASCII.
+Position TreeBuilder::position_of(const yaml_mark_s& mark, Cursor& cursor) const {
+  if (!plain_) return cursor.at(mark.index);
+  const std::size_t index = std::min(mark.index, text_.size());
+  return {.byte = index,
+          .character = index,
+          .line = static_cast<int>(mark.line) + 1,
+          .column = static_cast<int>(mark.column) + 1};
+}
+
 Node TreeBuilder::new_node(const yaml_event_s& event) {
-  const Position start = starts_.at(event.start_mark.index);
-  const Position end = ends_.at(event.end_mark.index);
+  const Position start = position_of(event.start_mark, starts_);
+  const Position end = position_of(event.end_mark, ends_);
   Node node;
   node.line = start.line;
   node.column = start.column;
@@ -252,7 +269,7 @@ void TreeBuilder::close_collection(const yaml_event_s& event) {
   raw.open = false;
   // libyaml ends a block collection where the next token starts; ours ends where its last child does.
   if (raw.node.style == Style::flow) {
-    raw.node.span.end = ends_.at(event.end_mark.index).byte + skipped_;
+    raw.node.span.end = position_of(event.end_mark, ends_).byte + skipped_;
   } else if (!raw.children.empty()) {
     raw.node.span.end = std::max(raw.node.span.end, raws_[raw.children.back()].node.span.end);
   }

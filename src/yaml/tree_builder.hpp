@@ -57,6 +57,7 @@ class TreeBuilder {
   Result<> open_collection(const yaml_event_s& event);
   void close_collection(const yaml_event_s& event);
   Result<> end_document();
+  Position position_of(const yaml_mark_s& mark, Cursor& cursor) const;
   Node new_node(const yaml_event_s& event);
   Span scalar_span(Span span, Style style) const;
 
@@ -74,6 +75,7 @@ class TreeBuilder {
   std::size_t skipped_ = 0;  ///< bytes of a byte-order mark, which text_ no longer has
   std::shared_ptr<const std::string> file_;
   Limits limits_;
+  bool plain_;  ///< is_plain_ascii: no need to walk the text for positions
   Cursor starts_;
   Cursor ends_;
   std::vector<Raw> raws_;

@@ -44,12 +44,13 @@ class PushTest : public testing::Test {
 
   test::TemporaryDirectory directory;
   asio::io_context context;
+  aio::BlockingPool blocking{2};
   GitRepository target{directory.path() / "repositories" / "target.git"};
   int pushers = 0;
 };
 
 TEST_F(PushTest, ABranchThatIsNotThereBeginsAndWhatOthersWroteStays) {
-  Pusher pusher(settings(target.url()), Logger());
+  Pusher pusher(settings(target.url()), blocking, Logger());
   auto first = push(pusher, file("a/one.yaml", "one\n"));
   ASSERT_TRUE(first) << first.error().to_string();
   EXPECT_EQ(first->files, 1U);
@@ -64,7 +65,7 @@ TEST_F(PushTest, ABranchThatIsNotThereBeginsAndWhatOthersWroteStays) {
 }
 
 TEST_F(PushTest, NothingToWriteIsNoCommitAndOneLook) {
-  Pusher pusher(settings(target.url()), Logger());
+  Pusher pusher(settings(target.url()), blocking, Logger());
   ASSERT_TRUE(push(pusher, file("a.yaml", "a\n")));
   const auto head = target.head();
   const auto before = pusher.commands();
@@ -84,7 +85,7 @@ TEST_F(PushTest, TenWritersOnOneBranchAllLand) {
   std::vector<Result<PushReport>> reports;
   aio::TaskScope scope(context.get_executor(), Logger(), "writers");
   for (int i = 0; i < 10; ++i) {
-    writers.push_back(std::make_unique<Pusher>(settings(target.url()), Logger()));
+    writers.push_back(std::make_unique<Pusher>(settings(target.url()), blocking, Logger()));
     const auto name = "writer" + std::to_string(i) + "/file.yaml";
     scope.spawn(name, push_one(writers.back().get(), file(name, name + "\n"), &reports));
   }
@@ -105,7 +106,7 @@ TEST_F(PushTest, TheGuardHasTheLastWord) {
     if (bytes.contains("hush")) return failure(ErrorKind::denied, path + " is not for others");
     return {};
   };
-  Pusher pusher(std::move(with), Logger());
+  Pusher pusher(std::move(with), blocking, Logger());
   auto refused = push(pusher, file("a.yaml", "hush\n"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::denied);
@@ -116,7 +117,7 @@ TEST_F(PushTest, TheGuardHasTheLastWord) {
 }
 
 TEST_F(PushTest, PathsThatLeadOutOfTheTreeAreRefused) {
-  Pusher pusher(settings(target.url()), Logger());
+  Pusher pusher(settings(target.url()), blocking, Logger());
   for (const auto* path : {"../a", "/a", "a/../b", ".git/config", "a\nD b", "a/"}) {
     auto refused = push(pusher, file(path, "a\n"));
     ASSERT_FALSE(refused) << path;
@@ -132,7 +133,7 @@ TEST_F(PushTest, OverHttpsAndSshWithTheirCredentials) {
   with.remote.ca_file = https.ca_file().string();
   with.remote.http =
       HttpCredentials{.username = "bot", .password = [] { return Result<SecretString>(SecretString("hush")); }};
-  Pusher over_https(std::move(with), Logger());
+  Pusher over_https(std::move(with), blocking, Logger());
   auto first = push(over_https, file("https.yaml", "https\n"));
   ASSERT_TRUE(first) << first.error().to_string();
 
@@ -140,7 +141,7 @@ TEST_F(PushTest, OverHttpsAndSshWithTheirCredentials) {
   auto by_ssh = settings(ssh.url(target.path()));
   by_ssh.remote.ssh =
       SshCredentials{.key_file = ssh.key_file().string(), .known_hosts_file = ssh.known_hosts_file().string()};
-  Pusher over_ssh(std::move(by_ssh), Logger());
+  Pusher over_ssh(std::move(by_ssh), blocking, Logger());
   auto second = push(over_ssh, file("ssh.yaml", "ssh\n"));
   ASSERT_TRUE(second) << second.error().to_string();
   EXPECT_EQ(show("main:https.yaml"), "https\n");
