@@ -2,13 +2,12 @@
 // to do. The API server is the tests' own, in this process: its time is in the figures.
 #include <fmt/format.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <charconv>
 #include <chrono>
 #include <stdexcept>
 
 #include "aio/subprocess.hpp"
+#include "bench/await.hpp"
 #include "bench/measurement.hpp"
 #include "bench/subcommands.hpp"
 #include "bench/temporary_folder.hpp"
@@ -115,23 +114,6 @@ Task<Pass> pass(provision::ClusterTarget* target, const Estate* estate, std::vec
   }
   *known = std::move(rows);
   co_return done;
-}
-
-template <class T>
-T await(asio::io_context& context, Task<T> task) {
-  std::optional<T> outcome;
-  std::exception_ptr failed;
-  bool ended = false;
-  auto wrapped = [](Task<T> inner, std::optional<T>* into) -> Task<> { into->emplace(co_await std::move(inner)); };
-  asio::co_spawn(context, wrapped(std::move(task), &outcome), [&](std::exception_ptr error) {
-    failed = std::move(error);
-    ended = true;
-  });
-  context.restart();
-  while (!ended && context.run_one() != 0) {
-  }
-  if (failed) std::rethrow_exception(failed);
-  return *std::move(outcome);
 }
 
 void on_kubernetes(int count) {

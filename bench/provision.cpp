@@ -134,7 +134,10 @@ int measure(const ProvisionRun& run) {
     print("create", run, created, run.bare ? bare(run, server) * (run.deployments - 1) / run.deployments : 0);
   }
   print("nothing to do, first pass of a process", run, estate.fresh_pass());
-  for (int round = 0; round < 3; ++round) print("nothing to do", run, estate.pass());
+  for (int round = 0; round < 3; ++round) {
+    print("nothing to do, all files parsed", run, estate.pass());
+    print("nothing to do, no file changed", run, estate.pass_of_known());
+  }
   estate.change_first();
   print("one changed, everything looked at", run, estate.pass());
   for (int round = 0; round < 3; ++round) {

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "bench/await.hpp"
 #include "pg/database_pools.hpp"
 #include "provision/batch.hpp"
 #include "provision/database_manager.hpp"
@@ -63,19 +62,7 @@ struct ProvisionEstate::State {
 
   template <class T>
   T await(Task<T> task) {
-    std::optional<T> outcome;
-    std::exception_ptr failed;
-    bool ended = false;
-    auto wrapped = [](Task<T> inner, std::optional<T>* into) -> Task<> { into->emplace(co_await std::move(inner)); };
-    asio::co_spawn(io, wrapped(std::move(task), &outcome), [&](std::exception_ptr error) {
-      failed = std::move(error);
-      ended = true;
-    });
-    io.restart();
-    while (!ended && io.run_one() != 0) {
-    }
-    if (failed) std::rethrow_exception(failed);
-    return *std::move(outcome);
+    return bench::await(io, std::move(task));
   }
 
   pg::DatabasePool& main() { return pools->get("main")->get(); }
@@ -106,16 +93,18 @@ struct ProvisionEstate::State {
     for (int i = 0; i < declared; ++i) parse_one(i);
   }
 
-  PassCost pass(bool reopen, const provision::Selection& selection) {
+  enum class Files { all, first, none };  ///< that are parsed
+
+  PassCost pass(bool reopen, Files files) {
     if (reopen) close();
     const Stopwatch watch;
     if (reopen) open();
     const auto dials = reopen ? 0 : main().stats().dials;
-    if (selection.files.empty()) {
-      parse();
-    } else {
-      parse_one(0);  // as the daemon does when a file has changed: the others are known
-    }
+    if (files == Files::all) parse();
+    if (files == Files::first) parse_one(0);  // as the daemon does when a file has changed: the others are known
+    const provision::Selection selection =
+        files == Files::first ? provision::Selection{.files = {fmt::format("projects/{}.yaml", project_name(0))}}
+                              : provision::Selection{};
     provision::ManagerSettings settings;
     settings.rules.control_database = control_database;
     settings.repositories = {.urls = {{"", "/srv/bench.git"}}};
@@ -196,15 +185,19 @@ void ProvisionEstate::change_first() {
 }
 
 PassCost ProvisionEstate::pass() {
-  return state_->pass(false, {});
+  return state_->pass(false, State::Files::all);
+}
+
+PassCost ProvisionEstate::pass_of_known() {
+  return state_->pass(false, State::Files::none);
 }
 
 PassCost ProvisionEstate::pass_of_first() {
-  return state_->pass(false, {.files = {fmt::format("projects/{}.yaml", project_name(0))}});
+  return state_->pass(false, State::Files::first);
 }
 
 PassCost ProvisionEstate::fresh_pass() {
-  return state_->pass(true, {});
+  return state_->pass(true, State::Files::all);
 }
 
 /// One real deployment, and as many rows like its own as there are to be others.

@@ -39,8 +39,10 @@ class ProvisionEstate {
   void declare(int count);
   /// Another connection limit for the first deployment.
   void change_first();
-  /// Everything, with the pools as they are.
+  /// Everything, all files parsed anew, with the pools as they are.
   PassCost pass();
+  /// Everything, no file parsed, as when none has changed.
+  PassCost pass_of_known();
   /// The first project alone, as when its file has changed.
   PassCost pass_of_first();
   /// Everything, with pools that are opened in it, as a process does that begins.

@@ -19,6 +19,7 @@
 
 #include "bench/measurement.hpp"
 #include "bench/subcommands.hpp"
+#include "bench/temporary_folder.hpp"
 #include "secrets/age.hpp"
 #include "secrets/sops.hpp"
 
@@ -27,28 +28,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX does
 namespace opi::bench {
 namespace {
 
-namespace fs = std::filesystem;
 constexpr std::size_t sops_files = 1'000;
-
-/// A folder of its own that goes with the run.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "opi-bench-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = pattern;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string file(const char* name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
 
 /// A process, standard input and output redirected.
 pid_t start(std::vector<std::string> command, const std::string& input, const std::string& output) {
@@ -125,23 +105,23 @@ void compare(const char* what, std::size_t megabytes, int rounds, const Run& our
 }
 
 void measure_age(std::size_t megabytes, int rounds) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string opi = (fs::read_symlink("/proc/self/exe").parent_path() / "opi").string();
   const auto identity = secrets::AgeIdentity::generate();
   const std::string recipient = identity.recipient().to_string();
-  std::ofstream(folder.file("key")) << identity.to_secret().reveal() << '\n';
+  std::ofstream(folder / "key") << identity.to_secret().reveal() << '\n';
   {
-    std::ofstream plain(folder.file("plain"), std::ios::binary);
+    std::ofstream plain(folder / "plain", std::ios::binary);
     std::string block(1'000'000, '\0');
     for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i * 131 >> 3U);
     for (std::size_t i = 0; i < megabytes; ++i) plain.write(block.data(), static_cast<std::streamsize>(block.size()));
   }
   compare("age encrypt", megabytes, rounds,
-          {{opi, "age", "encrypt", "-r", recipient}, folder.file("plain"), folder.file("ours")},
-          {{"age", "-r", recipient}, folder.file("plain"), folder.file("theirs")});
+          {{opi, "age", "encrypt", "-r", recipient}, folder / "plain", folder / "ours"},
+          {{"age", "-r", recipient}, folder / "plain", folder / "theirs"});
   compare("age decrypt", megabytes, rounds,
-          {{opi, "age", "decrypt", "-i", folder.file("key")}, folder.file("theirs"), folder.file("out")},
-          {{"age", "-d", "-i", folder.file("key")}, folder.file("ours"), folder.file("out")});
+          {{opi, "age", "decrypt", "-i", folder / "key"}, folder / "theirs", folder / "out"},
+          {{"age", "-d", "-i", folder / "key"}, folder / "ours", folder / "out"});
 }
 
 void measure_sops() {

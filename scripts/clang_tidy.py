@@ -3,9 +3,10 @@
 
 usage: clang_tidy.py --build FOLDER [--all-checks] [FILE.cpp ...]
 
-Without files: every .cpp of src/ and tests/ that the build knows. The checks are those that .clang-tidy names as
-errors; with --all-checks all that it names, and every warning counts. A file is looked at again when its text, a header
-of ours that it includes, its compile command, .clang-tidy or clang-tidy itself has changed.
+Without files: every .cpp of src/ and tests/ that the build knows, also those that it reads together. The checks are
+those that .clang-tidy names as errors; with --all-checks all that it names, and every warning counts. A file is looked
+at again when its text, a header of ours that it includes, its compile command, .clang-tidy or clang-tidy itself has
+changed.
 """
 import argparse
 import concurrent.futures
@@ -16,7 +17,7 @@ import re
 import subprocess
 import sys
 
-import tidy_groups
+import source_groups
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 TIDY = "clang-tidy-19"
@@ -60,6 +61,22 @@ class Sources:
                 seen.add(current)
                 todo.extend(self.included(current))
         return sorted(seen)
+
+
+def commands_of(build):
+    """How each source is compiled, by its path. What is compiled together has the command of its group's file."""
+    commands = {}
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        entries = json.load(file)
+    for entry in entries:
+        path = os.path.realpath(entry["file"])
+        together = []
+        if f"{os.sep}Unity{os.sep}" in path:
+            with open(path, encoding="utf-8") as file:
+                together = [os.path.realpath(name) for name in INCLUDE.findall(file.read())]
+        for one in together or [path]:
+            commands[one] = entry["command"]
+    return commands
 
 
 def key_of(path, command, salt, sources):
@@ -106,8 +123,7 @@ def main():
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
 
-    with open(os.path.join(options.build, "compile_commands.json"), encoding="utf-8") as file:
-        commands = {os.path.realpath(entry["file"]): entry["command"] for entry in json.load(file)}
+    commands = commands_of(options.build)
     ours = [path for path in sorted(commands) if path.startswith((ROOT + "/src/", ROOT + "/tests/"))]
     if options.files:
         chosen = {os.path.realpath(path) for path in options.files}
@@ -129,7 +145,7 @@ def main():
             todo[path] = mark
 
     tidy = Tidy(options.build, checks, options.all_checks)
-    groups = tidy_groups.groups_of(todo, commands, sources.text)
+    groups = source_groups.groups_of(todo, commands, sources.text)
     bad = seen = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as threads:
         running = [threads.submit(tidy.look_at_group, group, os.path.join(cache, f"group-{number}.cpp"))

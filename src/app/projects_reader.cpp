@@ -30,7 +30,7 @@ struct Reading {
 };
 
 std::string file_of(const Reading& reading, const std::string& branch, const std::string& path) {
-  return file_name(reading.repository, branch, path);
+  return name_of_file(reading.repository, branch, path);
 }
 
 // A file that became a link or too large is still there: its last good version stays in force.

@@ -116,7 +116,7 @@ Task<Result<>> Reconciler::load_ledger(pg::Connection* connection) {
     for (const auto& branch : repository.settings->followed()) {
       auto recorded = co_await store::load_files(connection, ledger_key(repository, branch));
       if (!recorded) co_return failure(std::move(recorded.error()));
-      files_.load(std::move(*recorded), file_name(repository, branch, ""));
+      files_.load(std::move(*recorded), name_of_file(repository, branch, ""));
     }
   }
   auto suspensions = co_await store::load_suspensions(connection);
@@ -143,7 +143,7 @@ Task<Result<>> Reconciler::read_files(Repository repository, git::MirrorSettings
     unread_.erase(ledger);
     for (const auto& file : branch.files) {
       if (!file.usable) continue;
-      files_.saw({.name = file_name(repository, branch.branch, file.path),
+      files_.saw({.name = name_of_file(repository, branch.branch, file.path),
                   .ledger = ledger,
                   .path = file.path,
                   .blob = file.blob,
@@ -153,7 +153,7 @@ Task<Result<>> Reconciler::read_files(Repository repository, git::MirrorSettings
   }
   files_known_ = true;
   for (const auto& problem : read->rejected) log_.warn(repository.name, problem.to_string());
-  const std::string prefix = file_name(repository, repository.settings->followed().front(), "");
+  const std::string prefix = name_of_file(repository, repository.settings->followed().front(), "");
   for (const auto& broken : services_->projects().errors()) {
     const bool named = broken.source.file.contains(':');
     if (prefix.empty() ? !named : broken.source.file.starts_with(repository.name))
@@ -354,7 +354,7 @@ Task<Result<>> Reconciler::record_files() {
 }
 
 void Reconciler::take_change(const Repository& repository, const git::ChangeSet& set, git::Change& change) {
-  const auto name = file_name(repository, set.branch, change.path);
+  const auto name = name_of_file(repository, set.branch, change.path);
   if (change.kind == git::ChangeKind::removed) {
     services_->projects().remove(name);
     files_.gone(name);
@@ -385,7 +385,7 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(Repository repository,
     change.content = std::string();
   }
   for (const auto& file : changes.rejected) {
-    const auto name = file_name(repository, changes.branch, file.path);
+    const auto name = name_of_file(repository, changes.branch, file.path);
     files_.saw({.name = name,
                 .ledger = ledger_key(repository, changes.branch),
                 .path = file.path,
@@ -407,7 +407,7 @@ Task<Result<std::vector<std::string>>> Reconciler::act_on(Repository repository,
   }
   std::vector<std::string> succeeded;
   for (const auto& change : changes.changes) {
-    if (files_.succeeded(file_name(repository, changes.branch, change.path))) succeeded.push_back(change.path);
+    if (files_.succeeded(name_of_file(repository, changes.branch, change.path))) succeeded.push_back(change.path);
   }
   if (!gone.empty() && prepared_) {
     if (auto done = co_await forget(repository, changes.branch, std::move(gone)); !done)

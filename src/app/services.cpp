@@ -47,7 +47,7 @@ provision::ManagerSettings manager_settings(const Settings& settings) {
   }
   for (const auto& repository : repositories_of(settings)) {
     for (const auto& branch : repository.settings->followed())
-      manager.repositories.urls.emplace(file_name(repository, branch, ""), *repository.settings->url);
+      manager.repositories.urls.emplace(name_of_file(repository, branch, ""), *repository.settings->url);
   }
   manager.parallelism = *settings.provision.parallelism;
   manager.deadline = *settings.provision.deadline;

@@ -58,7 +58,7 @@ constexpr TextRule pair{.takes = "key=value", .check = check_pair};
 constexpr TextRule secret_pair{.takes = "key=value", .check = check_secret_pair};
 constexpr TextRule recipient{.takes = "a public key of age", .check = check_recipient};
 constexpr TextRule level{.may_be_empty = true, .takes = "a level of Pod Security", .check = check_level};
-constexpr TextRule folder{.may_be_empty = true, .takes = "a folder", .check = check_folder};
+constexpr TextRule folder_rule{.may_be_empty = true, .takes = "a folder", .check = check_folder};
 
 void describe_namespaces(FieldList& list, NamespaceSettings& to) {
   list.enter("namespaces");
@@ -114,7 +114,7 @@ void describe_gitops(FieldList& list, GitopsSettings& to) {
   list.enter("gitops");
   list.text("url", to.url, git_url, "The repository that Flux or Argo CD syncs: https, ssh, git or file.");
   list.text("branch", to.branch, branch_name, "The branch that is written to.");
-  list.text("path", to.path, folder, "The folder in it; empty: its root.");
+  list.text("path", to.path, folder_rule, "The folder in it; empty: its root.");
   list.choice("wiring", to.wiring, wirings,
               "flux: a Kustomization for each deployment, which decrypts; ksops: a generator beside the Secrets.");
   list.text("flux_source", to.flux_source, plain, "The GitRepository that Kustomizations name.");

@@ -119,14 +119,14 @@ std::vector<Repository> repositories_of(const Settings& settings) {
   return repositories;
 }
 
-std::string file_name(const Repository& repository, std::string_view branch, std::string_view path) {
+std::string name_of_file(const Repository& repository, std::string_view branch, std::string_view path) {
   const bool first = repository.settings->followed().front() == branch;
   if (first && repository.name == default_repository) return std::string(path);
   return first ? fmt::format("{}:{}", repository.name, path) : fmt::format("{}@{}:{}", repository.name, branch, path);
 }
 
 std::string ledger_key(const Repository& repository, std::string_view branch) {
-  return file_name(repository, branch, *repository.settings->url);
+  return name_of_file(repository, branch, *repository.settings->url);
 }
 
 git::MirrorSettings mirror_settings(const Repository& repository, std::filesystem::path directory) {

@@ -50,7 +50,7 @@ git::MirrorSettings mirror_settings(const Repository& repository, std::filesyste
 
 /// How the project manager calls a file of a repository: by its path in the first branch of the default one, else
 /// "name:path", in a further branch "name@branch:path".
-std::string file_name(const Repository& repository, std::string_view branch, std::string_view path);
+std::string name_of_file(const Repository& repository, std::string_view branch, std::string_view path);
 /// The key of a followed branch in the file ledger: the URL, for all but the first branch of the default repository
 /// with what `file_name` puts in front.
 std::string ledger_key(const Repository& repository, std::string_view branch);

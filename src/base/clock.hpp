@@ -50,4 +50,9 @@ class ManualClock final : public Clock {
 /// The default clock, stateless.
 const Clock& system_clock() noexcept;
 
+/// Its monotonic time: what deadlines are counted from where no Clock is given.
+inline SteadyTime steady_now() noexcept {
+  return std::chrono::steady_clock::now();
+}
+
 }  // namespace opi

@@ -112,7 +112,7 @@ class Session {
       for (const auto& error : read->rejected) (*complain_)(error);
       all_usable = all_usable && read->rejected.empty();
       for (const auto& branch : read->branches) {
-        if (branch.commit.empty()) unread.push_back(app::file_name(repository, branch.branch, "*"));
+        if (branch.commit.empty()) unread.push_back(app::name_of_file(repository, branch.branch, "*"));
       }
     }
     // Of a branch that could not be read nothing may look as if it were declared nowhere. (When nothing at all is

@@ -6,8 +6,8 @@ namespace opi::git {
 
 namespace {
 
-constexpr std::string_view scheme = "file://";
-constexpr std::string_view digits = "0123456789ABCDEF";
+constexpr std::string_view file_scheme = "file://";
+constexpr std::string_view hex_digits = "0123456789ABCDEF";
 
 // RFC 3986, unreserved, and the slash that separates.
 bool is_plain(char c) noexcept {
@@ -25,13 +25,13 @@ int digit_value(char c) noexcept {
 }  // namespace
 
 std::string file_url(std::string_view path) {
-  std::string url{scheme};
+  std::string url{file_scheme};
   for (const char c : path) {
     if (is_plain(c)) {
       url += c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
-      url += {'%', digits[byte >> 4U], digits[byte & 15U]};
+      url += {'%', hex_digits[byte >> 4U], hex_digits[byte & 15U]};
     }
   }
   return url;
@@ -39,8 +39,8 @@ std::string file_url(std::string_view path) {
 
 std::string path_of_file_url(std::string_view url) {
   std::string path;
-  if (!url.starts_with(scheme)) return path;
-  for (std::size_t i = scheme.size(); i < url.size(); ++i) {
+  if (!url.starts_with(file_scheme)) return path;
+  for (std::size_t i = file_scheme.size(); i < url.size(); ++i) {
     const int high = url[i] == '%' && i + 2 < url.size() ? digit_value(url[i + 1]) : -1;
     const int low = high >= 0 ? digit_value(url[i + 2]) : -1;
     if (low >= 0) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "git/git_environment.hpp"
 
 namespace opi::git {
@@ -18,10 +19,6 @@ namespace opi::git {
 namespace {
 
 constexpr std::chrono::milliseconds read_deadline{60'000};  ///< local reading of one batch
-
-SteadyTime now() {
-  return std::chrono::steady_clock::now();
-}
 
 /// Runs something of others: whatever it throws comes back as an Error.
 template <class T>
@@ -48,7 +45,7 @@ double seconds(std::chrono::nanoseconds duration) {
 
 WallTime on_the_wall(SteadyTime when) {
   return std::chrono::system_clock::now() +
-         std::chrono::duration_cast<std::chrono::system_clock::duration>(when - now());
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(when - steady_now());
 }
 
 }  // namespace
@@ -66,7 +63,7 @@ Task<> GitMonitor::Core::follow() {
       alarm.expires_at(SteadyTime::max());
     } else {
       // Demands that come one after the other are taken together.
-      if (poked && now() - last_question < settings.poke_spacing)
+      if (poked && steady_now() - last_question < settings.poke_spacing)
         (void)co_await aio::sleep_until(last_question + settings.poke_spacing);
       const auto outcome = co_await guarded(check());
       if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
@@ -93,7 +90,7 @@ void GitMonitor::Core::plan_next(bool failed) {
     const double share = std::clamp(settings.jitter, 0.0, 1.0) * std::generate_canonical<double, 32>(random);
     wait -= std::chrono::duration_cast<std::chrono::nanoseconds>(wait * share);
   }
-  next_question = now() + std::chrono::duration_cast<SteadyTime::duration>(wait);
+  next_question = steady_now() + std::chrono::duration_cast<SteadyTime::duration>(wait);
 }
 
 SteadyTime GitMonitor::Core::next_round() const {
@@ -102,7 +99,7 @@ SteadyTime GitMonitor::Core::next_round() const {
     const auto offer = branch.tracker.next_offer();
     if (offer && !branch.stale) next = std::min(next, *offer);
   }
-  return std::max(next, now() + std::chrono::milliseconds(1));
+  return std::max(next, steady_now() + std::chrono::milliseconds(1));
 }
 
 Task<Result<>> GitMonitor::Core::check() {
@@ -114,9 +111,9 @@ Task<Result<>> GitMonitor::Core::check() {
     for (auto& branch : branches) branch.tracker.load(std::move((*acted_on)[branch.name]));
     loaded = true;
   }
-  if (impatient || now() >= next_question) {
+  if (impatient || steady_now() >= next_question) {
     asked = true;
-    last_question = now();
+    last_question = steady_now();
     if (auto fresh = co_await refresh(); !fresh) co_return fresh;
   }
   for (auto& branch : branches) {
@@ -130,7 +127,7 @@ Task<Result<>> GitMonitor::Core::check() {
   std::vector<std::string> kept;
   for (const auto& branch : branches) std::ranges::move(branch.tracker.in_force(), std::back_inserter(kept));
   mirror.keep(std::move(kept));
-  co_await mirror.tidy_when_due(now() + settings.fetch_deadline);
+  co_await mirror.tidy_when_due(steady_now() + settings.fetch_deadline);
   co_return Result<>{};
 }
 
@@ -142,7 +139,7 @@ void GitMonitor::Core::distrust_mirror() {
 }
 
 Task<Result<>> GitMonitor::Core::refresh() {
-  auto heads = co_await mirror.remote_heads(now() + settings.check_deadline);
+  auto heads = co_await mirror.remote_heads(steady_now() + settings.check_deadline);
   if (!heads) co_return failure(std::move(heads).error());
   std::vector<std::string> moved;
   for (auto& branch : branches) {
@@ -153,7 +150,7 @@ Task<Result<>> GitMonitor::Core::refresh() {
       moved.push_back(branch.name);
   }
   if (moved.empty()) co_return Result<>{};
-  auto fetched = co_await mirror.fetch(std::move(moved), now() + settings.fetch_deadline);
+  auto fetched = co_await mirror.fetch(std::move(moved), steady_now() + settings.fetch_deadline);
   if (!fetched) co_return failure(std::move(fetched).error());
   for (auto& snapshot : *fetched) {
     const auto branch = std::ranges::find(branches, snapshot.branch, &Branch::name);
@@ -178,13 +175,13 @@ void GitMonitor::Core::take(Branch& branch, Snapshot fresh) {
 }
 
 Task<Result<>> GitMonitor::Core::act(Branch* branch, bool impatient) {
-  auto wanted = branch->tracker.wanted(*branch->snapshot, now(), impatient);
+  auto wanted = branch->tracker.wanted(*branch->snapshot, steady_now(), impatient);
   if (wanted.present.empty() && wanted.removed.empty() && wanted.rejected.empty()) {
     if (!branch->tracker.anything_waits()) branch->behind_since.reset();
     co_return Result<>{};
   }
   if (!branch->behind_since) branch->behind_since = std::chrono::system_clock::now();
-  auto measured = co_await mirror.measure(std::move(wanted.present), now() + read_deadline);
+  auto measured = co_await mirror.measure(std::move(wanted.present), steady_now() + read_deadline);
   if (!measured) {
     distrust_mirror();
     co_return failure(std::move(measured).error());
@@ -209,7 +206,7 @@ Task<Result<>> GitMonitor::Core::act(Branch* branch, bool impatient) {
 /// Reads the files of one batch and hands them over.
 Task<Result<>> GitMonitor::Core::offer(Branch* branch, std::vector<FileBlob> present, std::vector<FileBlob> removed,
                                        std::vector<RejectedFile> rejected, bool last) {
-  auto contents = co_await mirror.read(present, now() + read_deadline);
+  auto contents = co_await mirror.read(present, steady_now() + read_deadline);
   if (!contents) {
     for (auto& other : branches) other.seen.clear();
     co_return failure(std::move(contents).error());
@@ -261,7 +258,7 @@ Task<Result<>> GitMonitor::Core::offer(Branch* branch, std::vector<FileBlob> pre
 void GitMonitor::Core::settle(Branch& branch, const std::vector<ChangeKind>& kinds, const std::vector<FileBlob>& files,
                               const std::vector<std::string>& succeeded) {
   const std::set<std::string_view> well(succeeded.begin(), succeeded.end());
-  const auto at = now();
+  const auto at = steady_now();
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (!well.contains(files[i].path))
       branch.tracker.failed(files[i], *branch.snapshot, at);
@@ -277,7 +274,7 @@ void GitMonitor::Core::settle(Branch& branch, const std::vector<ChangeKind>& kin
 void GitMonitor::Core::note(const Result<>& outcome) {
   if (!outcome) {
     if (state != MonitorState::unreachable) {
-      failing_since = now();
+      failing_since = steady_now();
       log.warn(name(), fmt::format("{}; the last good state stays", outcome.error().to_string()));
       enter(MonitorState::unreachable);
     }
@@ -289,8 +286,8 @@ void GitMonitor::Core::note(const Result<>& outcome) {
     return branch.snapshot && branch.snapshot->empty && !branch.snapshot->refused;
   });
   if (state == MonitorState::unreachable)
-    log.info(name(), fmt::format("reachable again after {:.1f} s and {} failed checks", seconds(now() - *failing_since),
-                                 errors_in_a_row));
+    log.info(name(), fmt::format("reachable again after {:.1f} s and {} failed checks",
+                                 seconds(steady_now() - *failing_since), errors_in_a_row));
   unreachable.reset();
   failing_since.reset();
   errors_in_a_row = 0;

@@ -9,14 +9,11 @@
 #include <utility>
 
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 
 namespace opi::http {
 
 namespace {
-
-SteadyTime now() {
-  return system_clock().steady();
-}
 
 /// Counts a request as running while it lives, also when it is cut off.
 class RunningRequest {
@@ -131,18 +128,18 @@ Task<bool> Connection::serve_one(std::uint32_t number) {
 /// Until the headers are complete or refused; false when the peer left or was late, and has been told so if it had
 /// begun.
 Task<bool> Connection::await_request(RequestParser* parser, std::uint32_t number) {
-  SteadyTime deadline = now() + (number == 1 ? context_.limits.header_time : context_.limits.idle_time);
+  SteadyTime deadline = steady_now() + (number == 1 ? context_.limits.header_time : context_.limits.idle_time);
   bool begun = false;
   for (;;) {
     take(parser);
     if (parser->state() != RequestParser::State::header) co_return true;
     if (!begun && parser->begun()) {
       begun = true;
-      if (number != 1) deadline = now() + context_.limits.header_time;
+      if (number != 1) deadline = steady_now() + context_.limits.header_time;
     }
     if (!begun && context_.draining) co_return false;
     idle_ = !begun;
-    idle_since_ = now();
+    idle_since_ = steady_now();
     const Read read = co_await read_more(deadline);
     idle_ = false;
     if (read == Read::late && begun) {
@@ -154,7 +151,7 @@ Task<bool> Connection::await_request(RequestParser* parser, std::uint32_t number
 
 /// Until the body is complete; the answer when it is refused, ends early or is late.
 Task<std::optional<Response>> Connection::await_body(RequestParser* parser) {
-  const SteadyTime deadline = now() + context_.limits.body_time;
+  const SteadyTime deadline = steady_now() + context_.limits.body_time;
   if (parser->state() == RequestParser::State::body && parser->expects_continue() && pending_.empty()) {
     co_await write("HTTP/1.1 100 Continue\r\n\r\n");
   }
@@ -225,7 +222,7 @@ Task<bool> Connection::respond(Response response, Method method, bool keep_alive
 }
 
 Task<bool> Connection::write(std::string bytes) {
-  const SteadyTime deadline = now() + context_.limits.write_time;
+  const SteadyTime deadline = steady_now() + context_.limits.write_time;
   const auto written =
       co_await aio::with_deadline(stream_->write_all(aio::bytes_of(bytes)), deadline, "writing a response");
   if (!written && written.error().kind == ErrorKind::timed_out) {
@@ -244,7 +241,7 @@ Task<bool> Connection::refuse_parse(const RequestParser* parser) {
 Task<> Connection::linger() {
   constexpr std::size_t linger_bytes_max = 256U << 10U;
   constexpr std::chrono::milliseconds linger_time{1'000};
-  const SteadyTime deadline = now() + linger_time;
+  const SteadyTime deadline = steady_now() + linger_time;
   pending_.clear();
   if (!co_await aio::with_deadline(stream_->shutdown(), deadline, "ending a connection")) co_return;
   for (std::size_t dropped = 0; dropped < linger_bytes_max; dropped += pending_.size()) {

@@ -10,6 +10,7 @@
 
 #include "aio/with_deadline.hpp"
 #include "base/backoff.hpp"
+#include "base/clock.hpp"
 #include "kube/api_error.hpp"
 #include "kube/authentication.hpp"
 #include "kube/rate_limit.hpp"
@@ -19,10 +20,6 @@ namespace opi::kube {
 namespace {
 
 namespace json = boost::json;
-
-SteadyTime now() {
-  return system_clock().steady();
-}
 
 /// One call as it is sent, as often as it has to be.
 struct Call {
@@ -124,9 +121,9 @@ Result<> Client::State::use_certificate(const Credential& credential) {
 }
 
 Task<Result<const Credential*>> Client::State::prepare(SteadyTime deadline) {
-  const SteadyTime when = limit.reserve(now());
+  const SteadyTime when = limit.reserve(steady_now());
   if (when >= deadline) co_return failure(ErrorKind::timed_out, "our own rate limit leaves no time for it");
-  if (when > now() && !co_await aio::sleep_until(when)) co_return failure(ErrorKind::cancelled, "cancelled");
+  if (when > steady_now() && !co_await aio::sleep_until(when)) co_return failure(ErrorKind::cancelled, "cancelled");
   auto credential = co_await authentication.current(deadline);
   if (!credential) co_return credential;
   if (auto used = use_certificate(**credential); !used) co_return failure(std::move(used).error());
@@ -174,7 +171,7 @@ Task<Result<Answer>> Client::State::attempt(std::shared_ptr<const Call> call, On
         wait = std::chrono::milliseconds(0);
       }
     }
-    const SteadyTime next = now() + wait.value_or(backoff.next());
+    const SteadyTime next = steady_now() + wait.value_or(backoff.next());
     if (!again || tried >= options.attempts_max || next >= deadline)
       co_return failure(std::move(error).while_doing(call->subject));
     ++counted.retries;

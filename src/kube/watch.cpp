@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "kube/api_error.hpp"
 
 namespace opi::kube {
@@ -13,10 +14,6 @@ namespace opi::kube {
 namespace {
 
 namespace json = boost::json;
-
-SteadyTime now() {
-  return system_clock().steady();
-}
 
 }  // namespace
 
@@ -95,13 +92,13 @@ Task<Result<>> Watch::read_more(SteadyTime deadline) {
     }
     if (!opened) co_return failure(std::move(opened).error());
     stream_.emplace(std::move(*opened));
-    heard_ = now();
+    heard_ = steady_now();
     silent_ = true;
   }
   const SteadyTime dead = heard_ + options_.silence_max;
   auto piece = co_await stream_->read(std::min(deadline, dead));
   if (piece && !piece->empty()) {
-    heard_ = now();
+    heard_ = steady_now();
     silent_ = false;
     pause_.reset();
     pending_ += *piece;
@@ -113,12 +110,12 @@ Task<Result<>> Watch::read_more(SteadyTime deadline) {
     co_return Result<>{};
   }
   // A read that ran out of time closed the stream; what is half read of a line comes again from `version_`.
-  const bool mine = !piece && piece.error().kind == ErrorKind::timed_out && now() >= deadline;
+  const bool mine = !piece && piece.error().kind == ErrorKind::timed_out && steady_now() >= deadline;
   const bool stopped = !piece && piece.error().kind == ErrorKind::cancelled;
   drop();
   if (mine || stopped) co_return failure(std::move(piece).error());
   // A server that ends every stream at once is not asked for the next one at once.
-  if (silent_ && !co_await aio::sleep_until(std::min(deadline, now() + pause_.next())))
+  if (silent_ && !co_await aio::sleep_until(std::min(deadline, steady_now() + pause_.next())))
     co_return failure(ErrorKind::cancelled, fmt::format("watching {} was cancelled", kind_.plural));
   co_return Result<>{};
 }

@@ -8,6 +8,7 @@
 #include <cassert>
 
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "pg/dial_outcome.hpp"
 #include "pg/quote.hpp"
 
@@ -16,10 +17,6 @@ namespace {
 
 constexpr std::size_t channel_bytes_max = 63;  // NAMEDATALEN - 1: the server would cut it
 constexpr std::chrono::seconds subscribe_timeout{10};
-
-SteadyTime now() {
-  return std::chrono::steady_clock::now();
-}
 
 Result<> check_channel(std::string_view channel) {
   if (channel.empty() || channel.size() > channel_bytes_max || channel.contains('\0')) {
@@ -65,7 +62,7 @@ Listener::Listener(asio::any_io_executor executor, ListenerSettings settings, ai
         });
       })),
       scope_(executor_, log_, "listener"),
-      backoff_(settings_.backoff, static_cast<std::uint64_t>(now().time_since_epoch().count())) {
+      backoff_(settings_.backoff, static_cast<std::uint64_t>(steady_now().time_since_epoch().count())) {
   for (const HostPort& host : settings_.server.hosts) gates_.push_back(governor_->gate(host));
 }
 
@@ -163,24 +160,24 @@ Task<Result<Connection>> Listener::try_hosts(SteadyTime* next) {
   DialErrors errors(settings_.server.target);
   bool host_blamed = true;
   for (const auto& gate : gates_) {
-    HostGate::Admission admission = gate->admit(member_, now());
+    HostGate::Admission admission = gate->admit(member_, steady_now());
     if (!admission.permit) {
       *next = std::min(*next, admission.next);
       continue;
     }
-    const SteadyTime until = now() + settings_.server.connect_timeout;
+    const SteadyTime until = steady_now() + settings_.server.connect_timeout;
     auto connection = co_await Connection::connect_host(executor_, settings_.server, gate->host(), blocking_, until);
     if (!connection) {
-      admission.permit.failed(connection.error(), now());
+      admission.permit.failed(connection.error(), steady_now());
       host_blamed = host_blamed && blames_host(connection.error());
       errors.add(std::move(connection.error()));
       *next = std::min(*next, gate->status().next_attempt);
       continue;
     }
-    admission.permit.succeeded(now());
+    admission.permit.succeeded(steady_now());
     if (settings_.server.target == SessionTarget::any) co_return connection;
     const auto role = co_await role_of(&*connection, until);
-    if (role) gate->note_role(*role, now());
+    if (role) gate->note_role(*role, steady_now());
     if (role && fit_of(settings_.server.target, *role) != Fit::none) co_return connection;
     host_blamed = false;
     errors.add(role ? wrong_role(connection->peer(), *role) : role.error());
@@ -190,7 +187,7 @@ Task<Result<Connection>> Listener::try_hosts(SteadyTime* next) {
     const std::string known = gates_.front()->status().last_error;
     co_return failure(ErrorKind::unavailable, known.empty() ? stats_.last_error : known);
   }
-  if (!host_blamed) *next = now() + backoff_.next();
+  if (!host_blamed) *next = steady_now() + backoff_.next();
   co_return failure(errors.take());
 }
 
@@ -224,7 +221,7 @@ Task<Result<>> Listener::subscribe() {
     for (const std::string& channel : applied_) {
       if (!wanted.contains(channel)) sql += "UNLISTEN " + quote_identifier(channel) + ";";
     }
-    auto done = co_await aio::with_deadline(execute(&*connection_, std::move(sql)), now() + subscribe_timeout,
+    auto done = co_await aio::with_deadline(execute(&*connection_, std::move(sql)), steady_now() + subscribe_timeout,
                                             "no answer to LISTEN");
     if (!done) co_return done;
     applied_ = wanted;
@@ -245,10 +242,10 @@ Task<Result<>> Listener::serve() {
     if (auto done = co_await subscribe(); !done) co_return done;
     stats_.last_error.clear();
     backoff_.reset();
-    const bool woken = co_await work_->wait_until(now() + settings_.ping_interval);
+    const bool woken = co_await work_->wait_until(steady_now() + settings_.ping_interval);
     if (closing_) co_return Result<>{};
     if (!woken) {
-      if (auto alive = co_await connection_->ping(now() + settings_.ping_timeout); !alive) co_return alive;
+      if (auto alive = co_await connection_->ping(steady_now() + settings_.ping_timeout); !alive) co_return alive;
     } else if (!connection_->check_idle()) {
       co_return failure(ErrorKind::unavailable, fmt::format("the connection to {} was lost", connection_->peer()));
     }
@@ -263,7 +260,7 @@ Task<> Listener::run() {
     const auto served = co_await serve();
     if (closing_) co_return;
     if (!served) lost(served.error());
-    co_await connection_->close(now());
+    co_await connection_->close(steady_now());
     connection_.reset();
   }
 }

@@ -11,6 +11,7 @@
 
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "provision/manager_parts.hpp"
 #include "provision/observe.hpp"
 #include "provision/sessions.hpp"
@@ -18,12 +19,8 @@
 namespace opi::provision {
 namespace {
 
-SteadyTime now() {
-  return SystemClock().steady();
-}
-
 std::chrono::microseconds since(SteadyTime began) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
+  return std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began);
 }
 
 bool selected(const Selection& selection, const DesiredDeployment& one) {
@@ -59,7 +56,6 @@ bool rotates(const DeploymentPlan& plan) {
   return std::ranges::any_of(plan.actions, [](const Action& one) { return one.kind == ActionKind::rotate_login; });
 }
 
-constexpr std::chrono::seconds progress_interval{5};
 constexpr std::chrono::seconds flow_grace{5};  ///< what waits within a flow has the flow's own deadline and says more
 
 /// A cancelled flow as an error, which is how `with_deadline` knows that it was the deadline.
@@ -136,7 +132,7 @@ Task<Result<>> DatabaseManager::observe_pool(Estate* estate, std::string pool, p
 /// The inventory and each server once, without locks.
 Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<DesiredDeployment> wanted, bool whole) {
   Estate estate{.desired = std::move(wanted), .whole = whole};
-  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "observe main"});
+  auto lease = co_await main_.acquire({.deadline = steady_now() + settings_.plan_deadline, .task = "observe main"});
   if (!lease) co_return failure(lease.error().to_error());
   auto* connection = &**lease;
   const auto before = connection->statements_run();
@@ -177,7 +173,7 @@ Task<> DatabaseManager::observe_further(Estate* estate) {
       continue;
     }
     auto lease =
-        co_await found->get().acquire({.deadline = now() + settings_.plan_deadline, .task = "observe " + name});
+        co_await found->get().acquire({.deadline = steady_now() + settings_.plan_deadline, .task = "observe " + name});
     if (!lease) {
       estate->servers.insert_or_assign(name, Result<ObservedServer>(failure(lease.error().to_error())));
       continue;
@@ -217,7 +213,7 @@ Task<Result<ObservedInside>> DatabaseManager::enter(const DesiredDeployment* wan
   auto settings = pool.config().server;
   settings.database = wanted->database;
   auto executor = co_await asio::this_coro::executor;
-  const auto deadline = now() + settings_.plan_deadline;
+  const auto deadline = steady_now() + settings_.plan_deadline;
   const auto room = co_await budget_.take(&pool, 1, deadline);
   if (!room) co_return failure(room.error());
   ++stats_.tenant_connections;
@@ -308,7 +304,7 @@ FlowTools DatabaseManager::flow_tools() {
 Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store::Cause cause, FlowOrder order) {
   const auto tools = flow_tools();
   const auto deadline =
-      now() + settings_.deadline + (wanted.clone ? settings_.clone.deadline : std::chrono::milliseconds{0});
+      steady_now() + settings_.deadline + (wanted.clone ? settings_.clone.deadline : std::chrono::milliseconds{0});
   std::string broken;
   try {
     DeploymentFlow flow(&tools, wanted, std::move(cause), deadline, std::move(order));
@@ -325,8 +321,8 @@ Task<DeploymentReport> DatabaseManager::run_flow(DesiredDeployment wanted, store
 }
 
 void DatabaseManager::tell_progress(Work& work) const {
-  if (now() - work.told_at < progress_interval) return;
-  work.told_at = now();
+  if (steady_now() - work.told_at < settings_.progress_interval) return;
+  work.told_at = steady_now();
   const auto failed = std::ranges::count_if(work.reports, [](const auto& one) { return one.error.has_value(); });
   tools_.log.info("pass", fmt::format("{} of {} done, {} failed so far", work.reports.size(), work.total, failed));
 }
@@ -352,7 +348,7 @@ Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
   auto executor = co_await asio::this_coro::executor;
   aio::TaskScope scope(executor, tools_.log, "provision");
   work->total = std::max(work->total, work->queue.size());
-  if (work->told_at == SteadyTime{}) work->told_at = now();
+  if (work->told_at == SteadyTime{}) work->told_at = steady_now();
   const auto workers = std::min<std::size_t>(std::max(1U, settings_.parallelism), work->queue.size());
   work->workers = workers;
   for (std::size_t i = 0; i < workers; ++i) scope.spawn(fmt::format("provision {}", i + 1), worker(work));
@@ -365,7 +361,7 @@ Task<> DatabaseManager::run_flows(std::shared_ptr<Work> work) {
 
 Task<Result<ApplyReport>> DatabaseManager::apply(Selection selection, store::Cause cause, Progress progress,
                                                  std::string digest) {
-  const auto began = now();
+  const auto began = steady_now();
   auto estate = co_await observe(desired(selection), selection.everything());
   if (!estate) co_return failure(std::move(estate.error()).while_doing("apply"));
   const bool approved = !digest.empty();
@@ -460,7 +456,8 @@ Task<DeploymentReport> DatabaseManager::run_alone(DesiredDeployment wanted, stor
 Task<Result<Credentials>> DatabaseManager::credentials(std::string project, std::string deployment,
                                                        LoginPurpose purpose) {
   const auto title = project + "/" + deployment;
-  auto lease = co_await main_.acquire({.deadline = now() + settings_.plan_deadline, .task = "credentials of " + title});
+  auto lease =
+      co_await main_.acquire({.deadline = steady_now() + settings_.plan_deadline, .task = "credentials of " + title});
   if (!lease) co_return failure(lease.error().to_error().while_doing("credentials of " + title));
   auto found = co_await store::find_deployment(&**lease, {.project = project, .deployment = deployment});
   if (!found) co_return failure(std::move(found.error()).while_doing("credentials of " + title));

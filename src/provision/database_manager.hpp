@@ -46,9 +46,10 @@ struct ManagerSettings {
   /// The inside of each database is looked at that often though nothing asks for it, spread over a fifth of the time;
   /// 0: never.
   std::chrono::milliseconds deep_interval{std::chrono::hours{24}};
-  std::chrono::milliseconds plan_deadline{60'000};  ///< of observing everything
-  CloneTools clone = {};                            ///< what copies databases
-  ApprovalPolicy approval = {};                     ///< what is only done in a plan that somebody approved
+  std::chrono::milliseconds plan_deadline{60'000};     ///< of observing everything
+  std::chrono::milliseconds progress_interval{5'000};  ///< so often a long pass logs how far it has come
+  CloneTools clone = {};                               ///< what copies databases
+  ApprovalPolicy approval = {};                        ///< what is only done in a plan that somebody approved
   RotationRules rotation = {};
   DriftPolicies drift = {};
   RemovalRules removal = {};

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "provision/adopt.hpp"
 #include "provision/login_check.hpp"
 #include "provision/manager_parts.hpp"
@@ -14,10 +15,6 @@
 
 namespace opi::provision {
 namespace {
-
-SteadyTime now() {
-  return SystemClock().steady();
-}
 
 Error nothing_to_adopt(const DesiredDeployment& wanted, const std::string& why) {
   return Error(ErrorKind::conflict, fmt::format("{}: {}; there is nothing to adopt", wanted.title(), why))
@@ -82,7 +79,7 @@ Task<Result<AdoptReport>> DatabaseManager::adopt_report(std::string project, std
 Task<Result<>> DatabaseManager::prove_adopted(const DesiredDeployment* wanted, const SecretString* password) {
   auto& pool = wanted->pool == "main" ? main_ : tools_.pools->get(wanted->pool)->get();
   const auto settings = tenant_settings(pool.config().server, wanted->names.base, *password, wanted->names.base);
-  const auto deadline = now() + settings_.plan_deadline;
+  const auto deadline = steady_now() + settings_.plan_deadline;
   const auto room = co_await budget_.take(&pool, 1, deadline);
   if (!room) co_return failure(room.error());
   ++stats_.login_checks;
@@ -95,7 +92,7 @@ Task<Result<>> DatabaseManager::prove_adopted(const DesiredDeployment* wanted, c
 
 Task<Result<>> DatabaseManager::record_adoption(const DesiredDeployment* wanted, AdoptOrder order, store::Cause cause,
                                                 std::optional<std::string> verifier) {
-  const auto deadline = now() + settings_.plan_deadline;
+  const auto deadline = steady_now() + settings_.plan_deadline;
   auto lease = co_await main_.acquire({.deadline = deadline, .task = "adopt " + wanted->title()});
   if (!lease) co_return failure(lease.error().to_error());
   std::vector<store::CatalogueRow> rows{{.kind = store::RowKind::deployment, .name = wanted->title()}};

@@ -10,6 +10,7 @@
 
 #include "aio/with_deadline.hpp"
 #include "base/backoff.hpp"
+#include "base/clock.hpp"
 #include "pg/transaction.hpp"
 #include "provision/adopt.hpp"
 #include "provision/batch.hpp"
@@ -27,12 +28,8 @@ constexpr BackoffLimits moved_limits{
 constexpr std::uint32_t attempts_max = 8;
 constexpr std::chrono::seconds tail_time{10};  ///< for writing down how it ended, when the deadline is over
 
-SteadyTime now() {
-  return SystemClock().steady();
-}
-
 std::chrono::microseconds since(SteadyTime began) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
+  return std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began);
 }
 
 /// The server cannot be had now; nobody has to do anything about the deployment.
@@ -101,7 +98,7 @@ bool DeploymentFlow::refused(DeploymentPlan plan) {
 }
 
 Task<DeploymentReport> DeploymentFlow::run() {
-  const auto began = now();
+  const auto began = steady_now();
   ++tools_->stats->flows;
   Result<> outcome;
   if (desired_.refusal) {
@@ -194,11 +191,12 @@ Task<Result<>> DeploymentFlow::work() {
 
 /// Looks, plans and acts until it is done, it fails, or the catalogs have moved too often.
 Task<Result<>> DeploymentFlow::settle() {
-  Backoff backoff(moved_limits, static_cast<std::uint64_t>(now().time_since_epoch().count()) ^
+  Backoff backoff(moved_limits, static_cast<std::uint64_t>(steady_now().time_since_epoch().count()) ^
                                     std::hash<std::string>{}(desired_.title()));
   for (std::uint32_t tried = 1;; ++tried) {
     auto outcome = co_await attempt();
-    if (outcome || !world_moved(outcome.error()) || tried == attempts_max || now() > deadline_) co_return outcome;
+    if (outcome || !world_moved(outcome.error()) || tried == attempts_max || steady_now() > deadline_)
+      co_return outcome;
     if (control()->broken() || server()->broken()) co_return outcome;
     ++tools_->stats->retries;
     tools_->log.info(desired_.title(), "the catalogs moved; looking again", {{"cause", outcome.error().to_string()}});
@@ -320,7 +318,7 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
   auto written = co_await write_ahead(actions);
   if (!written) co_return written;
   if (stage == Stage::create_database) co_return co_await create_database(actions);
-  const auto began = now();
+  const auto began = steady_now();
   auto done = co_await open_stage(connection, actions);
   const bool as_it_was = known_->deployment.adoption == store::Adoption::additive;  // PUBLIC keeps what it had
   if (done && stage == Stage::database && !as_it_was) {
@@ -338,7 +336,7 @@ Task<Result<>> DeploymentFlow::run_stage(pg::Connection* connection, Stage stage
 /// Outside any transaction, as PostgreSQL wants it.
 Task<Result<>> DeploymentFlow::create_database(std::vector<Action> actions) {
   auto statement = statements_for(actions.front(), statement_context()).front();
-  const auto began = now();
+  const auto began = steady_now();
   auto done = co_await run_alone(server(), "SET synchronous_commit = local");
   if (done) {
     done = copies_by_template() ? co_await copy_template(std::move(statement))
@@ -390,7 +388,7 @@ Task<Result<>> DeploymentFlow::do_inside_part() {
   auto inside = co_await enter(desired_.database);
   if (!inside) co_return failure(std::move(inside.error()));
   auto done = co_await work_inside(&*inside);
-  co_await inside->close(now() + tail_time);
+  co_await inside->close(steady_now() + tail_time);
   if (!done) co_return failure(std::move(done.error()).while_doing(desired_.title() + ": inside its database"));
   looked_inside_ = true;
   co_return Result<>{};
@@ -438,7 +436,7 @@ Task<Result<>> DeploymentFlow::do_inside_batch(pg::Connection* inside) {
   if (actions.empty() || forbidden(actions)) co_return Result<>{};
   auto written = co_await write_ahead(actions);
   if (!written) co_return written;
-  const auto began = now();
+  const auto began = steady_now();
   auto done = co_await open_stage(inside, actions);
   if (done) {
     done = co_await check_inside(inside);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "pg/quote.hpp"
 #include "provision/batch.hpp"
 #include "provision/deployment_flow.hpp"
@@ -12,10 +13,6 @@
 
 namespace opi::provision {
 namespace {
-
-SteadyTime now() {
-  return SystemClock().steady();
-}
 
 /// What the copy brought, under the names of its new owner, for its reader to read. As the owner role: a tenant's
 /// objects are never touched with more rights than its own.
@@ -92,7 +89,7 @@ Task<Result<>> DeploymentFlow::discard_copy() {
   }
   if (database != nullptr) {
     auto done = co_await write_ahead(actions);
-    const auto began = now();
+    const auto began = steady_now();
     // As its owner, which an admin who is no superuser must be to drop it; outside any transaction.
     if (done) done = co_await run_alone(server(), "SET ROLE " + pg::quote_identifier(desired_.names.base));
     if (done)
@@ -151,9 +148,9 @@ Task<Result<>> DeploymentFlow::dump_and_restore(std::string title) {
   if (!written) co_return failure(std::move(written.error()).while_doing(title));
   const auto room = co_await tools_->budget->take(pool_, 2, deadline_);
   if (!room) co_return failure(Error(room.error()).while_doing(title));
-  const auto began = now();
+  const auto began = steady_now();
   auto done = co_await copy_database(pool().config().server, *std::move(from), *std::move(to), tools_->clone);
-  audit_.ended("copy", done, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
+  audit_.ended("copy", done, std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began));
   co_return done;
 }
 
@@ -167,7 +164,7 @@ Task<Result<>> DeploymentFlow::copy() {
   }
   auto written = co_await write_ahead(actions);
   if (!written) co_return failure(std::move(written.error()).while_doing(title));
-  const auto began = now();
+  const auto began = steady_now();
   auto done = copies_by_template() ? co_await take_over(title) : co_await dump_and_restore(title);
   note_end(actions, done, began);
   if (!done) {
@@ -199,10 +196,10 @@ Task<Result<>> DeploymentFlow::finish_copy(pg::Connection* inside) {
   const auto text = finishing_text(desired_, there, source_base);
   audit_.add("rename_schemas", text);
   auto done = co_await audit_.write_ahead(control());
-  const auto began = now();
+  const auto began = steady_now();
   if (done) done = co_await begin_batch(inside, session_settings() + text);
   if (done) done = co_await commit_stage(inside, "schemas renamed");
-  audit_.ended("rename_schemas", done, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
+  audit_.ended("rename_schemas", done, std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began));
   if (!done) co_return done;
   // A function's body is a text; what it says of the old schema is not ours to rewrite.
   auto named = co_await inside->query(

@@ -7,6 +7,7 @@
 
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "provision/batch.hpp"
 #include "provision/clone_template.hpp"
 #include "provision/deployment_flow.hpp"
@@ -18,10 +19,6 @@ namespace {
 
 constexpr std::chrono::milliseconds clearing_pause{20};
 constexpr std::chrono::seconds tail_time{10};
-
-SteadyTime now() {
-  return SystemClock().steady();
-}
 
 /// Who is in a database that is to be copied, and who is sent away. Lives in the frame that waits for the task.
 struct Clearing {
@@ -47,7 +44,7 @@ Task<> keep_clearing(Clearing* clearing) {
 Task<> stop_clearing(Clearing* clearing, aio::TaskScope* scope) {
   scope->cancel();
   co_await scope->join();
-  co_await clearing->connection.close(now() + tail_time);
+  co_await clearing->connection.close(steady_now() + tail_time);
 }
 
 }  // namespace
@@ -65,7 +62,7 @@ Task<Result<>> DeploymentFlow::check_template() {
     auto source = co_await enter(clone_->make->from);
     if (!source) co_return failure(std::move(source.error()));
     auto mentions = co_await observe_mentions(&*source, roles_of(source_->deployment.base_name), desired_.names.base);
-    co_await source->close(now() + tail_time);
+    co_await source->close(steady_now() + tail_time);
     if (!mentions) co_return failure(std::move(mentions.error()).while_doing(desired_.title()));
     why = beyond_template(*mentions);
   }
@@ -114,7 +111,7 @@ Task<Result<>> DeploymentFlow::take_over(std::string title) {
   auto inside = co_await enter(clone_->make->database);
   if (!inside) co_return failure(std::move(inside.error()));
   auto done = co_await take_over_inside(&*inside);
-  co_await inside->close(now() + tail_time);
+  co_await inside->close(steady_now() + tail_time);
   if (!done) co_return failure(std::move(done.error()).while_doing(title));
   co_return done;
 }
@@ -126,7 +123,7 @@ Task<Result<>> DeploymentFlow::take_over_inside(pg::Connection* inside) {
   const auto text = take_over_text(*mentions, desired_.names.base);
   audit_.add("take_over", text);
   auto done = co_await audit_.write_ahead(control());
-  const auto began = now();
+  const auto began = steady_now();
   if (done) done = co_await begin_batch(inside, session_settings() + text);
   if (done) {
     auto left = co_await observe_mentions(inside, roles, desired_.names.base);
@@ -140,7 +137,7 @@ Task<Result<>> DeploymentFlow::take_over_inside(pg::Connection* inside) {
     if (!done) co_await rollback_batch(inside);
   }
   if (done) done = co_await commit_stage(inside, "taken over");
-  audit_.ended("take_over", done, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
+  audit_.ended("take_over", done, std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began));
   co_return done;
 }
 

@@ -11,6 +11,7 @@
 
 #include "aio/with_deadline.hpp"
 #include "base/backoff.hpp"
+#include "base/clock.hpp"
 #include "pg/quote.hpp"
 #include "pg/sqlstate.hpp"
 #include "provision/batch.hpp"
@@ -26,10 +27,6 @@ constexpr BackoffLimits moved_limits{
     .first = std::chrono::milliseconds{20}, .most = std::chrono::milliseconds{1'000}, .jitter = 0.5};
 constexpr int attempts_max = 8;
 constexpr std::chrono::seconds tail_time{10};
-
-SteadyTime now() {
-  return SystemClock().steady();
-}
 
 /// What a role still has, in which database. Memberships and settings go with the role.
 constexpr std::string_view leftovers_query = R"sql(
@@ -83,7 +80,7 @@ std::vector<std::string> RemovalFlow::present_databases() const {
 }
 
 Task<DeploymentReport> RemovalFlow::run() {
-  const auto began = now();
+  const auto began = steady_now();
   ++tools_->stats->flows;
   auto outcome = co_await take_leases();
   if (outcome) {
@@ -109,7 +106,7 @@ Task<DeploymentReport> RemovalFlow::run() {
   } else {
     report.notes = {order_.reason};
   }
-  report.duration = std::chrono::duration_cast<std::chrono::microseconds>(now() - began);
+  report.duration = std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began);
   co_return report;
 }
 
@@ -146,7 +143,7 @@ Task<Result<>> RemovalFlow::take_leases() {
 }
 
 Task<Result<>> RemovalFlow::work() {
-  Backoff backoff(moved_limits, static_cast<std::uint64_t>(now().time_since_epoch().count()));
+  Backoff backoff(moved_limits, static_cast<std::uint64_t>(steady_now().time_since_epoch().count()));
   for (int tried = 1;; ++tried) {
     auto standing = co_await look();
     if (!standing) co_return failure(std::move(standing.error()).while_doing(title()));
@@ -157,7 +154,8 @@ Task<Result<>> RemovalFlow::work() {
     if (order_.step == RemovalStep::remove) outcome = co_await remove();
     if (outcome || refusal_) co_return outcome;
     const bool dependent = outcome.error().code == pg::sqlstate::dependent_objects;
-    if (!moved(outcome.error()) || tried == (dependent ? 3 : attempts_max) || now() > deadline_ || server()->broken())
+    if (!moved(outcome.error()) || tried == (dependent ? 3 : attempts_max) || steady_now() > deadline_ ||
+        server()->broken())
       co_return failure(std::move(outcome.error()).while_doing(title()));
     ++tools_->stats->retries;
     if (!co_await aio::sleep_for(backoff.next())) co_return failure(ErrorKind::cancelled, title() + ": cancelled");
@@ -203,7 +201,7 @@ std::optional<Error> RemovalFlow::not_ours() const {
 }
 
 Task<Result<>> RemovalFlow::bury() {
-  const auto began = now();
+  const auto began = steady_now();
   auto buried =
       co_await write_ahead("bury", fmt::format("{}; grace {} h", order_.reason, rules_.grace.count() / 3'600));
   if (buried) buried = co_await store::bury_deployment(control(), record().id, rules_.grace);
@@ -232,7 +230,7 @@ Task<Result<>> RemovalFlow::disable() {
   auto counts = co_await count_sessions(server(), logins);
   if (!counts) co_return failure(std::move(counts.error()));
   if (std::ranges::all_of(*counts, [](const auto& one) { return one.second == 0; })) co_return Result<>{};
-  const auto began = now();
+  const auto began = steady_now();
   auto ended =
       co_await write_ahead("end_sessions", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN (" +
                                                quoted_list(logins) + ")");
@@ -254,7 +252,7 @@ Task<Result<>> RemovalFlow::remove() {
     auto done = co_await (this->*part)();
     if (!done || refusal_) co_return done;
   }
-  const auto began = now();
+  const auto began = steady_now();
   auto forgotten = co_await write_ahead("forget", "its record and its credentials");
   if (forgotten) forgotten = co_await store::forget_deployment(control(), record().id);
   note_end("forget", forgotten, began);
@@ -271,7 +269,7 @@ Task<Result<>> RemovalFlow::dump() {
   if (dump_.directory.empty() || databases.empty() || !record().final_dump.empty()) co_return Result<>{};
   std::string first;
   for (auto& name : databases) {
-    const auto began = now();
+    const auto began = steady_now();
     auto outcome = co_await write_ahead("final_dump", fmt::format("pg_dump of {} to {}", name, dump_.directory));
     if (!outcome) co_return outcome;
     const auto room = co_await tools_->budget->take(pool_, 1, deadline_);
@@ -398,13 +396,13 @@ Task<Result<>> RemovalFlow::drop_owned_in(std::string database, std::vector<std:
   auto inside = co_await pg::Connection::connect(executor, settings, *tools_->blocking, deadline_);
   if (!inside) co_return failure(std::move(inside.error()).while_doing("enter database " + database));
   auto done = co_await run("drop_owned", &*inside, drop);
-  co_await inside->close(now() + tail_time);
+  co_await inside->close(steady_now() + tail_time);
   if (!done) co_return failure(std::move(done.error()).while_doing("in database " + database));
   co_return done;
 }
 
 Task<Result<>> RemovalFlow::run(std::string action, pg::Connection* connection, std::string statements, bool alone) {
-  const auto began = now();
+  const auto began = steady_now();
   auto done = co_await write_ahead(action, statements);
   if (!done) co_return done;
   if (alone) {
@@ -438,7 +436,7 @@ Task<> RemovalFlow::write_down(Result<>* outcome) {
   }
   if (auto closed = co_await audit_.close(control()); !closed)
     tools_->log.warn(title(), "its history could not be finished", {{"cause", closed.error().to_string()}});
-  auto released = co_await control_->release(now() + tail_time);
+  auto released = co_await control_->release(steady_now() + tail_time);
   if (!released)
     tools_->log.warn(title(), "its locks end with their session", {{"cause", released.error().to_string()}});
   control_.reset();
@@ -451,7 +449,7 @@ Task<Result<>> RemovalFlow::write_ahead(std::string action, std::string statemen
 }
 
 void RemovalFlow::note_end(const std::string& action, const Result<>& outcome, SteadyTime began) {
-  audit_.ended(action, outcome, std::chrono::duration_cast<std::chrono::microseconds>(now() - began));
+  audit_.ended(action, outcome, std::chrono::duration_cast<std::chrono::microseconds>(steady_now() - began));
 }
 
 }  // namespace opi::provision

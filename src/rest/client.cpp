@@ -9,16 +9,13 @@
 #include <vector>
 
 #include "aio/with_deadline.hpp"
+#include "base/clock.hpp"
 #include "rest/turns.hpp"
 #include "rest/wire.hpp"
 
 namespace opi::rest {
 
 namespace {
-
-SteadyTime now() {
-  return system_clock().steady();
-}
 
 std::string host_of(const ClientSettings& settings) {
   const std::string_view name = settings.tls_name.empty() ? settings.host : settings.tls_name;
@@ -58,7 +55,7 @@ struct Client::State {
 
   /// The connection that was used last and may still stand.
   aio::StreamPtr take_idle() {
-    const SteadyTime oldest = now() - settings.idle_max;
+    const SteadyTime oldest = steady_now() - settings.idle_max;
     std::erase_if(idle, [oldest](const Idle& entry) { return entry.since < oldest; });
     if (idle.empty()) return nullptr;
     aio::StreamPtr stream = std::move(idle.back().stream);
@@ -93,7 +90,7 @@ struct ResponseStream::Exchange {
     --client.busy;
     const bool reusable = stream && parser.keep_alive() && pending.empty() && !client.closed;
     if (reusable && generation == client.generation)
-      client.idle.push_back({.stream = std::move(stream), .since = now()});
+      client.idle.push_back({.stream = std::move(stream), .since = steady_now()});
   }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -116,7 +113,7 @@ struct ResponseStream::Exchange {
 };
 
 Task<Result<aio::StreamPtr>> Client::State::dial(SteadyTime deadline) {
-  deadline = std::min(deadline, now() + settings.connect_timeout);
+  deadline = std::min(deadline, steady_now() + settings.connect_timeout);
   ++counted.connections_opened;
   auto stream = co_await aio::connect_tcp(&names, settings.host, settings.port, deadline);
   if (!stream || !settings.tls) co_return stream;

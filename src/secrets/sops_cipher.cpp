@@ -11,7 +11,7 @@
 namespace opi::secrets::sops {
 namespace {
 
-constexpr std::string_view start = "ENC[AES256_GCM,data:";
+constexpr std::string_view sealed_start = "ENC[AES256_GCM,data:";
 constexpr std::size_t nonce_bytes = 32;
 
 std::string_view type_of(const Value& value) {
@@ -42,10 +42,10 @@ struct RawParts {
 
 /// Everything is taken as late as it can be; what follows the last bracket is not looked at.
 std::optional<RawParts> split(std::string_view text) noexcept {
-  if (!text.starts_with(start)) return {};
+  if (!text.starts_with(sealed_start)) return {};
   const std::size_t end = text.rfind(']');
   if (end == std::string_view::npos) return {};
-  text = text.substr(start.size(), end - std::min(end, start.size()));
+  text = text.substr(sealed_start.size(), end - std::min(end, sealed_start.size()));
   RawParts parts;
   const auto take_last = [&text](std::string_view mark, std::string_view& into) {
     const std::size_t at = text.rfind(mark);
@@ -142,7 +142,7 @@ std::string ValueCipher::encrypt(const Value& value, std::string_view place) {
   }
   const std::string sealed = cipher_.seal(nonce, place, plain.reveal());
   const std::string_view view = sealed;
-  std::string text(start);
+  std::string text(sealed_start);
   text.append(base64_encode(view.substr(0, view.size() - Aes256Gcm::tag_size))).append(",iv:");
   text.append(base64_encode(nonce)).append(",tag:");
   text.append(base64_encode(view.substr(view.size() - Aes256Gcm::tag_size))).append(",type:");

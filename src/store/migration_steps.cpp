@@ -233,7 +233,7 @@ constexpr std::string_view namespace_removal_sql = R"(
 ALTER TABLE opi.cluster_objects ADD COLUMN to_go boolean NOT NULL DEFAULT false;
 )";
 
-constexpr std::array steps{
+constexpr std::array all_steps{
     Migration{.version = 1, .name = "inventory", .sql = inventory_sql},
     Migration{.version = 2, .name = "credential_journal", .sql = credentials_sql},
     Migration{.version = 3, .name = "file_ledger_and_history", .sql = ledger_sql},
@@ -251,7 +251,7 @@ constexpr std::array steps{
 }  // namespace
 
 std::span<const Migration> known_migrations() noexcept {
-  return steps;
+  return all_steps;
 }
 
 }  // namespace opi::store

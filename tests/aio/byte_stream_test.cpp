@@ -6,17 +6,15 @@
 #include "aio/task_scope.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::aio {
 namespace {
 
 using namespace std::chrono_literals;
+using test::in;
 using test::run_coroutine;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 Task<> write_text(ByteStream* stream, std::string text, Result<>* outcome) {
   *outcome = co_await stream->write_all(bytes_of(text));

@@ -4,17 +4,15 @@
 
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::aio {
 namespace {
 
 using namespace std::chrono_literals;
+using test::in;
 using test::run_coroutine;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 TEST(Gate, an_empty_gate_closes_at_once) {
   asio::io_context context;

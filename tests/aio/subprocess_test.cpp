@@ -11,17 +11,15 @@
 #include "aio/child_process.hpp"
 #include "aio/task_scope.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::aio {
 namespace {
 
 using namespace std::chrono_literals;
+using test::in;
 using test::run_coroutine;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 Command shell(std::string script) {
   return Command{.argv = {"sh", "-c", std::move(script)}, .environment = {"PATH=/usr/bin:/bin"}};

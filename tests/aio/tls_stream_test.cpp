@@ -4,6 +4,7 @@
 #include "aio/task_scope.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 #include "support/tls_identity.hpp"
 
@@ -11,13 +12,10 @@ namespace opi::aio {
 namespace {
 
 using namespace std::chrono_literals;
+using test::in;
 using test::make_identity;
 using test::run_coroutine;
 using Identity = test::TlsIdentity;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 TlsContextPtr server_of(const Identity& identity) {
   return TlsContext::server({.certificate_pem = identity.certificate, .key_pem = SecretString(identity.key)}).value();

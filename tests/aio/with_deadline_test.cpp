@@ -7,17 +7,15 @@
 #include <boost/asio/post.hpp>
 #include <stdexcept>
 
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::aio {
 namespace {
 
 using namespace std::chrono_literals;
+using test::in;
 using test::run_coroutine;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 Task<Result<int>> give(int value) {
   co_return value;

@@ -39,10 +39,10 @@ TEST(SettingsRepositories, FilesAreNamedByWhereTheyComeFrom) {
       "    team: {url: /srv/a.git, branches: [main, next]}\n");
   ASSERT_TRUE(settings) << first_line(settings);
   const auto all = repositories_of(*settings);
-  EXPECT_EQ(file_name(all[0], "main", "a.yaml"), "a.yaml");
-  EXPECT_EQ(file_name(all[0], "next", "a.yaml"), "projects@next:a.yaml");
-  EXPECT_EQ(file_name(all[1], "main", "a.yaml"), "team:a.yaml");
-  EXPECT_EQ(file_name(all[1], "next", "a.yaml"), "team@next:a.yaml");
+  EXPECT_EQ(name_of_file(all[0], "main", "a.yaml"), "a.yaml");
+  EXPECT_EQ(name_of_file(all[0], "next", "a.yaml"), "projects@next:a.yaml");
+  EXPECT_EQ(name_of_file(all[1], "main", "a.yaml"), "team:a.yaml");
+  EXPECT_EQ(name_of_file(all[1], "next", "a.yaml"), "team@next:a.yaml");
   EXPECT_EQ(ledger_key(all[0], "main"), "/srv/p.git") << "as before there were several";
   EXPECT_EQ(ledger_key(all[1], "next"), "team@next:/srv/a.git");
 }

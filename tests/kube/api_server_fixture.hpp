@@ -5,14 +5,14 @@
 #include <gmock/gmock.h>
 
 #include "kube/client.hpp"
+#include "support/in_time.hpp"
 #include "support/kubernetes/api_server.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::kube::testing {
 
-inline SteadyTime in(std::chrono::milliseconds time) {
-  return system_clock().steady() + time;
-}
+using test::in;
+
 inline constexpr std::chrono::seconds long_enough{20};
 
 /// Gives "Bearer token-1", "token-2" … one for each time it is asked.

@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const SteadyTime start{1h};
-constexpr auto none = CarrierChoice::none;
+const SteadyTime beginning{1h};
+constexpr auto no_carrier = CarrierChoice::none;
 
 /// Answers every 100 µs for so long, each of which was asked for 200 µs before.
 SteadyTime answer_quickly(CarrierPacking& packing, SteadyTime from, std::chrono::milliseconds during) {
@@ -22,49 +22,49 @@ SteadyTime answer_quickly(CarrierPacking& packing, SteadyTime from, std::chrono:
 
 CarrierPacking settled() {
   CarrierPacking packing;
-  answer_quickly(packing, start, 2s);
+  answer_quickly(packing, beginning, 2s);
   return packing;
 }
 
 TEST(CarrierChoice, WithoutACarrierOneIsWanted) {
-  const CarrierChoice choice = choose_carrier(std::vector<CarrierLoad>{}, CarrierPacking(), start);
-  EXPECT_EQ(choice.carrier, none);
+  const CarrierChoice choice = choose_carrier(std::vector<CarrierLoad>{}, CarrierPacking(), beginning);
+  EXPECT_EQ(choice.carrier, no_carrier);
   EXPECT_TRUE(choice.another);
 }
 
 TEST(CarrierChoice, TheFirstWithRoomIsFilledBeforeTheNext) {
   const CarrierPacking packing = settled();
-  std::vector<CarrierLoad> loads(2, {.progress = start});
+  std::vector<CarrierLoad> loads(2, {.progress = beginning});
   for (std::uint32_t sent = 0; sent < 2 * packing.limit(); ++sent) {
-    const CarrierChoice choice = choose_carrier(loads, packing, start);
+    const CarrierChoice choice = choose_carrier(loads, packing, beginning);
     ASSERT_EQ(choice.carrier, sent / packing.limit());
     EXPECT_FALSE(choice.another);
     ++loads[choice.carrier].under_way;
   }
-  const CarrierChoice full = choose_carrier(loads, packing, start);
+  const CarrierChoice full = choose_carrier(loads, packing, beginning);
   EXPECT_TRUE(full.another) << "one more connection would serve better";
   EXPECT_EQ(full.carrier, 0U) << "and without it the least loaded has to do";
 }
 
 TEST(CarrierChoice, WhatStallsOrIsOnItsWayBackTakesNothing) {
   const CarrierPacking packing = settled();
-  const SteadyTime now = start + packing.stalled_after();
-  const std::vector<CarrierLoad> loads = {{.under_way = 1, .progress = start}, {.progress = now, .takes = false}};
-  EXPECT_EQ(choose_carrier(loads, packing, now).carrier, none);
+  const SteadyTime now = beginning + packing.stalled_after();
+  const std::vector<CarrierLoad> loads = {{.under_way = 1, .progress = beginning}, {.progress = now, .takes = false}};
+  EXPECT_EQ(choose_carrier(loads, packing, now).carrier, no_carrier);
   EXPECT_EQ(choose_carrier(loads, packing, now - 1us).carrier, 0U) << "it does not stall yet";
-  const std::vector<CarrierLoad> idle = {{.under_way = 0, .progress = start}};
+  const std::vector<CarrierLoad> idle = {{.under_way = 0, .progress = beginning}};
   EXPECT_EQ(choose_carrier(idle, packing, now + 1h).carrier, 0U) << "one that carries nothing cannot stall";
 }
 
 TEST(CarrierChoice, NoConnectionCarriesMoreThanItsMost) {
-  const std::vector<CarrierLoad> loads = {{.under_way = carrier_full, .progress = start}};
-  EXPECT_EQ(choose_carrier(loads, settled(), start).carrier, none);
+  const std::vector<CarrierLoad> loads = {{.under_way = carrier_full, .progress = beginning}};
+  EXPECT_EQ(choose_carrier(loads, settled(), beginning).carrier, no_carrier);
 }
 
 TEST(CarrierPacking, PacksWhileAnswersComeQuicklyAndSpreadsWhenTheyDoNot) {
   CarrierPacking packing = settled();
   EXPECT_EQ(packing.limit(), CarrierPacking::most);
-  SteadyTime now = start + 3s;
+  SteadyTime now = beginning + 3s;
   packing.answered(20ms, 20ms, now);
   EXPECT_EQ(packing.limit(), CarrierPacking::most * 3 / 4);
   packing.answered(20ms, 20ms, now + 1ms);
@@ -81,7 +81,7 @@ TEST(CarrierPacking, BeforeAnythingIsKnownAStallIsNoticedToo) {
 
 TEST(CarrierPacking, AServerFarAwayDoesNotStall) {
   CarrierPacking packing;
-  SteadyTime now = start;
+  SteadyTime now = beginning;
   for (int answer = 0; answer < 100; ++answer) packing.answered(50ms, 50ms, now += 50ms);
   EXPECT_EQ(packing.limit(), CarrierPacking::most);
   EXPECT_GT(packing.stalled_after(), 100ms);

@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Error refused = Error(ErrorKind::unavailable, "connection refused by db:5432").with_code("ECONNREFUSED");
+const Error no_server = Error(ErrorKind::unavailable, "connection no_server by db:5432").with_code("ECONNREFUSED");
 
 Error says(ErrorKind kind, std::string code) {
   return Error(kind, "db:5432: the server said " + code).with_code(std::move(code));
@@ -37,7 +37,7 @@ class DialGovernorTest : public testing::Test {
     }
     return count;
   }
-  void fail_once(const Error& error = refused) {
+  void fail_once(const Error& error = no_server) {
     DialPermit one = permit(a_);
     ASSERT_TRUE(one);
     one.failed(error, now());
@@ -67,7 +67,7 @@ TEST_F(DialGovernorTest, PoolScenario29_OnePoolAtATimeProbesAHostThatIsDown) {
   EXPECT_FALSE(second.permit);
   EXPECT_EQ(second.next, SteadyTime::max()) << "it is woken when the probe has ended";
   EXPECT_EQ(b_.woken, 0);
-  probe.failed(refused, now());
+  probe.failed(no_server, now());
   EXPECT_EQ(b_.woken, 1);
   EXPECT_EQ(gate_->admit(b_.member, now()).next - now(), 200ms) << "the pauses grow whoever probes";
   EXPECT_EQ(gate_->status().failures, 2U);
@@ -78,7 +78,7 @@ TEST_F(DialGovernorTest, AVolleyThatFailsIsOneFailureAndAProbeThatIsGivenUpIsNon
   ASSERT_EQ(admitted(a_, volley, 5), 5U);
   for (DialPermit& one : volley) {
     clock_.advance(1ms);
-    one.failed(refused, now());
+    one.failed(no_server, now());
   }
   EXPECT_EQ(gate_->status().failures, 1U);
   clock_.advance(100ms);

@@ -4,19 +4,18 @@
 
 #include "rest/scripted_server.hpp"
 #include "rest/turns.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::rest {
 namespace {
 
+using test::in;
+
 using ::testing::HasSubstr;
 using testing::ok;
 using testing::Script;
 using testing::ScriptedServer;
-
-SteadyTime in(std::chrono::milliseconds time) {
-  return system_clock().steady() + time;
-}
 
 class RestClientTest : public ::testing::Test {
  protected:

@@ -12,6 +12,7 @@
 #include "aio/subprocess.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::test {
@@ -19,10 +20,6 @@ namespace opi::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 std::vector<std::string> clean_environment() {
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)

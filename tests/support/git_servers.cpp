@@ -13,6 +13,7 @@
 #include "aio/subprocess.hpp"
 #include "aio/tcp_listener.hpp"
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::test {
@@ -21,10 +22,6 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 std::vector<std::string> clean_environment() {
   return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/nonexistent", "LC_ALL=C",

@@ -1,23 +1,12 @@
 // Servers that follow a script, so that each interleaving of their answers is exact; the numbers are those of the
 // pool's test catalogue.
 #include "faults/pg/fault_fixture.hpp"
+#include "support/recorded_log.hpp"
 
 namespace opi::pg {
 namespace {
 
 class PoolFakeTest : public FaultTest {};
-
-/// Keeps every line.
-class Lines final : public LogSink {
- public:
-  bool wants(LogLevel /*level*/) const noexcept override { return true; }
-  void write(const LogRecord& record) noexcept override { lines.emplace_back(record.message); }
-  void flush() noexcept override {}
-  bool has(std::string_view part) const {
-    return std::ranges::any_of(lines, [&](const std::string& line) { return line.contains(part); });
-  }
-  std::vector<std::string> lines;
-};
 
 TEST_F(PoolFakeTest, PoolScenario17_ADialOutlivesItsAcquirerAndServesTheNext) {
   test::FakeGate gate;
@@ -166,15 +155,15 @@ TEST_F(PoolFakeTest, PoolScenario50_AResetThatFailsOrLeavesATransactionOpenCosts
         return test::wire::command_complete("RESET") + test::wire::ready('T');
       });
     });
-    Lines lines;
-    DatabasePool& pool = open(at(server.port(), 1, 1), Logger(lines, "pool"));
+    test::RecordedLog log;
+    DatabasePool& pool = open(at(server.port(), 1, 1), Logger(log, "pool"));
     Lease lease = take(pool);
     ASSERT_TRUE(run(lease->execute("SET work_mem = '8MB'")));
     lease.release();
     Lease next = take(pool, {.deadline = in(10s), .task = {}});
     EXPECT_EQ(server.connections(), 2) << fails;
     EXPECT_EQ(pool.stats().closed_broken, 1U);
-    EXPECT_TRUE(lines.has("could not be reset and is closed")) << fails;
+    EXPECT_TRUE(log.has("could not be reset and is closed")) << fails;
     next.discard();
     run(pool.close(in(5s)));
   }

@@ -5,6 +5,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "integration/pg/pool_fixture.hpp"
+#include "support/recorded_log.hpp"
 
 namespace opi::pg {
 namespace {
@@ -233,17 +234,7 @@ TEST_F(PoolOutageTest, PoolScenario98_NoErrorOrLogShowsThePassword) {
   const std::string password = "hidden-" + std::to_string(::getpid()) + "-word";
   test::PostgresServer server;
   server.execute_as_superuser("CREATE ROLE keeper LOGIN PASSWORD '" + password + "'");
-  std::vector<std::string> lines;
-  class Sink final : public LogSink {
-   public:
-    explicit Sink(std::vector<std::string>* into) : into_(into) {}
-    bool wants(LogLevel /*level*/) const noexcept override { return true; }
-    void write(const LogRecord& record) noexcept override { into_->emplace_back(record.message); }
-    void flush() noexcept override {}
-
-   private:
-    std::vector<std::string>* into_;
-  } sink(&lines);
+  test::RecordedLog sink;
   PoolConfig secret = of(server, 1, 2);
   secret.server = server.server_settings("postgres", "keeper", password);
   DatabasePool& pool = open(secret, Logger(sink, "pool"));
@@ -252,13 +243,13 @@ TEST_F(PoolOutageTest, PoolScenario98_NoErrorOrLogShowsThePassword) {
   EXPECT_TRUE(eventually([&] { return pool.stats().last_sqlstate == "28P01"; }));
   const auto refused = run(pool.acquire());
   ASSERT_FALSE(refused);
-  lines.push_back(refused.error().to_error().to_string());
-  lines.push_back(pool.describe());
-  lines.push_back(pool.stats().last_error);
-  lines.push_back(server.log_text());
+  sink.lines.push_back(refused.error().to_error().to_string());
+  sink.lines.push_back(pool.describe());
+  sink.lines.push_back(pool.stats().last_error);
+  sink.lines.push_back(server.log_text());
   run(pool.close(in(5s)));
-  EXPECT_GT(lines.size(), 5U);
-  for (const std::string& line : lines) EXPECT_EQ(line.find(password), std::string::npos) << line;
+  EXPECT_GT(sink.lines.size(), 5U);
+  for (const std::string& line : sink.lines) EXPECT_EQ(line.find(password), std::string::npos) << line;
 }
 
 }  // namespace

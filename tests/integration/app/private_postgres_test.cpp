@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "aio/with_deadline.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::app {
@@ -20,11 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+using test::in;
 using testing::HasSubstr;
-
-SteadyTime in(std::chrono::seconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
 
 class PrivatePostgresTest : public testing::Test {
  protected:

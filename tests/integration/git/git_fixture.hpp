@@ -11,6 +11,7 @@
 
 #include "git/mirror.hpp"
 #include "support/git_repository.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -18,11 +19,8 @@ namespace opi::git {
 
 using namespace std::chrono_literals;
 using test::GitRepository;
+using test::in;
 using test::run_coroutine;
-
-inline SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 class GitFixture : public testing::Test {
  protected:

@@ -7,6 +7,7 @@
 #include "aio/task_scope.hpp"
 #include "support/git_repository.hpp"
 #include "support/git_servers.hpp"
+#include "support/in_time.hpp"
 #include "support/run_coroutine.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -15,11 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::GitRepository;
+using test::in;
 using testing::HasSubstr;
-
-SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
 
 class PushTest : public testing::Test {
  protected:

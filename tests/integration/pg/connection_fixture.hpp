@@ -10,16 +10,14 @@
 #include <boost/asio/post.hpp>
 
 #include "pg/connection.hpp"
+#include "support/in_time.hpp"
 #include "support/postgres_server.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::pg {
 
 using namespace std::chrono_literals;
-
-inline SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
+using test::in;
 
 class ConnectionTest : public testing::Test {
  protected:

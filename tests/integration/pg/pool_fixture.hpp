@@ -12,16 +12,14 @@
 
 #include "aio/with_deadline.hpp"
 #include "pg/database_pool.hpp"
+#include "support/in_time.hpp"
 #include "support/postgres_server.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::pg {
 
 using namespace std::chrono_literals;
-
-inline SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
+using test::in;
 
 using Acquired = std::expected<Lease, AcquireError>;
 

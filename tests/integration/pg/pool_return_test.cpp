@@ -1,6 +1,7 @@
 // What comes back to the pool, and what ends it; the numbers are those of the pool's test catalogue.
 #include "integration/pg/pool_fixture.hpp"
 #include "pg/transaction.hpp"
+#include "support/recorded_log.hpp"
 
 namespace opi::pg {
 namespace {
@@ -324,24 +325,8 @@ TEST_F(PoolReturnTest, PoolScenario62_TheMinimumIsRefilledAfterAnEviction) {
   EXPECT_EQ(backends(), 2);
 }
 
-/// Keeps every line.
-class RecordingSink final : public LogSink {
- public:
-  bool wants(LogLevel /*level*/) const noexcept override { return true; }
-  void write(const LogRecord& record) noexcept override {
-    lines.push_back(std::string(to_string(record.level)) + " " + std::string(record.subject) + " " +
-                    std::string(record.message));
-  }
-  void flush() noexcept override {}
-  std::size_t count(std::string_view part) const {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(lines, [&](const std::string& line) { return line.contains(part); }));
-  }
-  std::vector<std::string> lines;
-};
-
 TEST_F(PoolReturnTest, PoolScenario89_ALeakIsReportedOnceWithItsPlaceAndItsReturnIsLogged) {
-  RecordingSink sink;
+  test::RecordedLog sink;
   PoolConfig leaky = config(1, 1);
   leaky.pool.leak_after = 50ms;
   DatabasePool& pool = open(leaky, Logger(sink, "pool"));

@@ -3,6 +3,7 @@
 #include <list>
 
 #include "integration/provision/provision_fixture.hpp"
+#include "support/recorded_log.hpp"
 
 namespace opi::provision {
 namespace {
@@ -114,6 +115,25 @@ TEST_F(Concurrency, ManyDeploymentsAreWorkedOnSideBySideAndReportedAsTheyEnd) {
   EXPECT_EQ(report->count(DeploymentOutcome::created), 6U);
   EXPECT_EQ(seen.size(), 6U);
   EXPECT_TRUE(std::ranges::is_sorted(report->deployments, {}, &DeploymentReport::deployment));
+}
+
+TEST_F(Concurrency, ALongPassTellsHowFarItHasCome) {
+  open();
+  declare(unique("shop"), {"one", "two", "three"});
+  test::RecordedLog log;
+  auto with = settings();
+  with.parallelism = 1;
+  with.progress_interval = 0ms;
+  auto how = tools();
+  how.log = Logger(log, "provision");
+  DatabaseManager told(projects_, main(), with, how);
+  apply_all(told);
+  for (const auto* line :
+       {"info pass: 1 of 3 done, 0 failed so far", "info pass: 2 of 3 done", "info pass: 3 of 3 done"})
+    EXPECT_EQ(log.count(line), 1U) << line;
+  log.lines.clear();
+  apply_all(told);
+  EXPECT_FALSE(log.has("done")) << "nothing to do is no long pass";
 }
 
 TEST_F(Concurrency, OneThatFailsStopsNoOther) {

@@ -16,16 +16,14 @@
 #include "provision/database_manager.hpp"
 #include "provision/login_check.hpp"
 #include "store/prepare.hpp"
+#include "support/in_time.hpp"
 #include "support/postgres_server.hpp"
 #include "support/run_coroutine.hpp"
 
 namespace opi::provision {
 
 using namespace std::chrono_literals;
-
-inline SteadyTime in(std::chrono::milliseconds duration) {
-  return std::chrono::steady_clock::now() + duration;
-}
+using test::in;
 
 /// A project file with one component that uses a database; `more` is put at its end.
 inline std::string project_text(const std::string& name, const std::vector<std::string>& deployments,

@@ -16,6 +16,7 @@
 #include "pg/connection.hpp"
 #include "store/inventory.hpp"
 #include "store/prepare.hpp"
+#include "support/in_time.hpp"
 #include "support/postgres_server.hpp"
 #include "support/processes.hpp"
 #include "support/run_coroutine.hpp"
@@ -23,10 +24,7 @@
 namespace opi::store {
 
 using namespace std::chrono_literals;
-
-inline SteadyTime in(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
+using test::in;
 
 /// Sessions of one process, driven by one io_context.
 class Sessions {
@@ -84,6 +82,7 @@ class Sessions {
   std::deque<pg::Connection> sessions_;
 };
 
+using test::in;
 using test::in_processes;
 
 /// A fresh database on the shared server; nothing is connected yet.

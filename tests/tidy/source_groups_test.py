@@ -5,7 +5,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "scripts"))
-import tidy_groups  # noqa: E402
+import source_groups  # noqa: E402
 
 
 def source(inside):
@@ -13,7 +13,7 @@ def source(inside):
 
 
 def grouped(texts, command="clang++ -O0 -c x.cpp -o x.o"):
-    groups = tidy_groups.groups_of(sorted(texts), dict.fromkeys(texts, command), texts.__getitem__)
+    groups = source_groups.groups_of(sorted(texts), dict.fromkeys(texts, command), texts.__getitem__)
     return sorted(sorted(group.paths) for group in groups)
 
 
@@ -33,12 +33,12 @@ class Groups(unittest.TestCase):
 
     def test_folders_are_kept_apart_and_groups_are_bounded(self):
         self.assertEqual(len(grouped({"/a/one.cpp": "", "/b/two.cpp": ""})), 2)
-        many = {f"/a/{number:02}.cpp": "" for number in range(tidy_groups.GROUP_MAX + 1)}
-        self.assertEqual([len(group) for group in grouped(many)], [tidy_groups.GROUP_MAX, 1])
+        many = {f"/a/{number:02}.cpp": "" for number in range(source_groups.GROUP_MAX + 1)}
+        self.assertEqual([len(group) for group in grouped(many)], [source_groups.GROUP_MAX, 1])
 
     def test_flags_are_those_of_the_compiler_alone(self):
         command = "/usr/bin/env A=b ccache clang++ -DX=\\\"y\\\" -Isrc -o out/x.cpp.o -c /a/x.cpp"
-        self.assertEqual(tidy_groups.flags_of(command), ['-DX="y"', "-Isrc"])
+        self.assertEqual(source_groups.flags_of(command), ['-DX="y"', "-Isrc"])
 
 
 if __name__ == "__main__":

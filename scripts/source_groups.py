@@ -1,14 +1,18 @@
-"""Puts sources that can be read as one translation unit into groups, for clang_tidy.py.
+#!/usr/bin/env python3
+"""Puts sources that can be read as one translation unit into groups, for cmake/together.cmake and clang_tidy.py.
 
-Most of what clang-tidy does for a file is reading the headers that its neighbours read too. Sources of one folder that
-are compiled alike and whose unnamed namespaces do not name the same thing are therefore looked at together. The names
-are guessed from the text; a group that does not compile, or in which anything is found, is looked at file by file.
+usage: source_groups.py FILE.cpp …
+
+Most of what a compiler without optimisation does for a file, and all that clang-tidy does, is reading the headers that
+its neighbours read too. Sources of one folder that are compiled alike and whose unnamed namespaces do not name the same
+thing are therefore read together. The names are guessed from the text. Prints "GROUP FILE" for each file, in order.
 """
 import os
 import re
+import sys
 
-GROUP_MAX = 8
-ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
+GROUP_MAX = 6
+ANONYMOUS = re.compile(r"^namespace \{\n(?:(.*)\n\}$|(.*?)^\}  // namespace$)", re.MULTILINE | re.DOTALL)
 DECLARATION = re.compile(r"^[A-Za-z_\[].*?(?=[(={;]|$)", re.MULTILINE)
 LAST_NAME = re.compile(r"(\w+)(?:\[\w*\])?\s*$")
 ALIAS = re.compile(r"^\s*using (?:[\w:]*::)?(\w+);", re.MULTILINE)
@@ -17,8 +21,8 @@ ALIAS = re.compile(r"^\s*using (?:[\w:]*::)?(\w+);", re.MULTILINE)
 def private_names(text):
     """What the unnamed namespaces of a source define, its own shorthands included; too many rather than too few."""
     names = set()
-    for inside in ANONYMOUS.findall(text):
-        for declaration in DECLARATION.findall(inside):
+    for found in ANONYMOUS.finditer(text):
+        for declaration in DECLARATION.findall(found[1] or found[2]):
             name = LAST_NAME.search(declaration)
             if name and not name[1].isupper() and not declaration.startswith("using "):
                 names.add(name[1])
@@ -70,3 +74,18 @@ def groups_of(paths, commands, text_of):
             alike.append(group)
         group.add(path, names, aliases)
     return [group for alike in found.values() for group in alike]
+
+
+def main():
+    def text_of(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    paths = sys.argv[1:]
+    for number, group in enumerate(groups_of(paths, dict.fromkeys(paths, ""), text_of)):
+        for path in group.paths:
+            print(number, path)
+
+
+if __name__ == "__main__":
+    main()
