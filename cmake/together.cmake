@@ -1,7 +1,7 @@
 # Sources that are read as one by the compiler (a "unity build"), for what is built to be run once by ./test.
 
-# opi_together(TARGET): sanitized, neighbours whose private names differ are compiled as one, which halves the time of
-# such a build; in a release two of a room, which takes a third off it. In the debug build each is read by itself.
+# opi_together(TARGET): where sanitized, neighbours whose private names differ are compiled as one, which halves the time
+# of such a build.
 function(opi_together target)
   if(OPI_SANITIZE)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)
@@ -15,7 +15,5 @@ function(opi_together target)
       set_source_files_properties("${CMAKE_MATCH_2}" PROPERTIES UNITY_GROUP "${CMAKE_MATCH_1}")
     endforeach()
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
-  elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 2)
   endif()
 endfunction()

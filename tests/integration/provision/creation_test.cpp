@@ -154,6 +154,19 @@ TEST_F(Creation, OneDeploymentCanBeMadeByItself) {
   EXPECT_EQ(unborn.error().kind, ErrorKind::not_found);
 }
 
+TEST_F(Creation, EachDeploymentCostsTheSameFewStatementsAndOneShortConnection) {
+  auto manager = this->manager();
+  declare(unique("shop"), {"prod"});
+  apply_all(*manager);
+  const auto before = manager->stats();
+  declare(unique("wiki"), {"a", "b", "c"});
+  apply_all(*manager);
+  constexpr std::uint64_t of_the_look = 7;
+  constexpr std::uint64_t of_each = 31;
+  EXPECT_LE(manager->stats().statements - before.statements, of_the_look + 3 * of_each);
+  EXPECT_EQ(manager->stats().tenant_connections - before.tenant_connections, 3U);
+}
+
 TEST_F(Creation, NobodyCanEnterTheDatabaseBeforeItIsClosedToPublic) {
   const auto shop = unique("shop");
   const auto base = shop + "_prod";
