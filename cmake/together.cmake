@@ -1,7 +1,7 @@
 # Sources that are read as one by the compiler (a "unity build"), for what is built to be run once by ./test.
 
-# opi_together(TARGET): where sanitized, neighbours whose private names differ are compiled as one, which halves the time
-# of such a build.
+# opi_together(TARGET): where sanitized, neighbours whose private names differ are compiled as one, which halves the
+# time of such a build.
 function(opi_together target)
   if(OPI_SANITIZE)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)

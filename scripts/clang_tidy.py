@@ -95,11 +95,9 @@ class Tidy:
         self.build, self.all_checks = os.path.abspath(build), all_checks
         self.choice = [] if all_checks else ["--checks=-*," + checks]
 
-    def look_at(self, path, flags=None):
-        """The text of what is found in one file; empty when it is clean. Without flags the build's own are taken."""
-        command = [TIDY, "--quiet", *self.choice, *(["-p", self.build] if flags is None else []), path]
-        if flags is not None:
-            command += ["--", *flags]
+    def look_at(self, path, flags):
+        """The text of what is found in one file that is compiled with these flags; empty when it is clean."""
+        command = [TIDY, "--quiet", *self.choice, path, "--", *flags]
         done = subprocess.run(command, cwd=self.build, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False)
         if done.returncode != 0 or (self.all_checks and "warning:" in done.stdout):
@@ -113,7 +111,7 @@ class Tidy:
                 file.writelines(f'#include "{path}"\n' for path in group.paths)
             if not self.look_at(name, [*group.flags, "-I" + group.folder]):
                 return dict.fromkeys(group.paths, "")
-        return {path: self.look_at(path) for path in group.paths}
+        return {path: self.look_at(path, group.flags) for path in group.paths}
 
 
 def main():

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Which sources clang-tidy reads together."""
+"""Which sources are read together, and how clang-tidy knows them again."""
+import json
 import os
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "scripts"))
+import clang_tidy  # noqa: E402
 import source_groups  # noqa: E402
 
 
@@ -39,6 +42,20 @@ class Groups(unittest.TestCase):
     def test_flags_are_those_of_the_compiler_alone(self):
         command = "/usr/bin/env A=b ccache clang++ -DX=\\\"y\\\" -Isrc -o out/x.cpp.o -c /a/x.cpp"
         self.assertEqual(source_groups.flags_of(command), ['-DX="y"', "-Isrc"])
+
+    def test_what_is_compiled_as_one_has_the_command_of_its_group(self):
+        with tempfile.TemporaryDirectory() as build:
+            folder = os.path.join(os.path.realpath(build), "x.dir", "Unity")
+            os.makedirs(folder)
+            together = os.path.join(folder, "unity_0_cxx.cxx")
+            with open(together, "w", encoding="utf-8") as file:
+                file.write('/* by CMake */\n#include "/a/one.cpp"\n#include "/a/two.cpp"\n')
+            with open(os.path.join(build, "compile_commands.json"), "w", encoding="utf-8") as file:
+                json.dump([{"file": together, "command": "c++ -DX -c unity"},
+                           {"file": "/a/main.cpp", "command": "c++ -c main"}], file)
+            self.assertEqual(clang_tidy.commands_of(build), {"/a/one.cpp": "c++ -DX -c unity",
+                                                             "/a/two.cpp": "c++ -DX -c unity",
+                                                             "/a/main.cpp": "c++ -c main"})
 
 
 if __name__ == "__main__":
