@@ -7,7 +7,7 @@ function(opi_together target)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)
     get_target_property(sources ${target} SOURCES)
     list(TRANSFORM sources PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" REGEX "^[^/]")
-    execute_process(COMMAND "${Python3_EXECUTABLE}" -B "${CMAKE_SOURCE_DIR}/scripts/source_groups.py" ${sources}
+    execute_process(COMMAND "${Python3_EXECUTABLE}" -SB "${CMAKE_SOURCE_DIR}/scripts/source_groups.py" ${sources}
                     OUTPUT_VARIABLE lines OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
     string(REPLACE "\n" ";" lines "${lines}")
     foreach(line IN LISTS lines)
