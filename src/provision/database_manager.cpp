@@ -136,7 +136,11 @@ Task<Result<DatabaseManager::Estate>> DatabaseManager::observe(std::vector<Desir
   if (!lease) co_return failure(lease.error().to_error());
   auto* connection = &**lease;
   const auto before = connection->statements_run();
-  auto inventory = co_await store::load_inventory(connection, settings_.rules.cluster);
+  std::vector<std::string> projects;
+  if (!whole) {
+    for (const auto& one : estate.desired) projects.push_back(one.project);
+  }
+  auto inventory = co_await store::load_inventory(connection, settings_.rules.cluster, std::move(projects));
   if (!inventory) co_return failure(std::move(inventory.error()));
   estate.inventory = *std::move(inventory);
   for (auto& one : estate.desired) {

@@ -77,13 +77,24 @@ void keep_newest(std::vector<CredentialSummary>* credentials, CredentialSummary 
   }
 }
 
+/// Rows of `table` that belong to a deployment of the projects in $1; of any when it is empty.
+std::string of_projects(std::string_view table) {
+  return fmt::format(
+      "(cardinality($1::text[]) = 0 OR {}.deployment_id IN (SELECT p.id FROM opi.deployments p WHERE p.project = ANY "
+      "($1::text[])))",
+      table);
+}
+
 /// A statement of its own: joined, every deployment would be sent once for each of its logins.
-Task<Result<>> add_credentials(pg::Connection* connection, std::vector<InventoryEntry>* entries) {
+Task<Result<>> add_credentials(pg::Connection* connection, std::vector<InventoryEntry>* entries,
+                               std::vector<std::string> projects) {
   Places places;
   places.reserve(entries->size());
   for (std::size_t i = 0; i < entries->size(); ++i) places.emplace((*entries)[i].deployment.id, i);
   const auto rows = co_await connection->query_prepared("SELECT c.deployment_id, " + credential_summary_columns() +
-                                                        " FROM opi.credentials c WHERE c.state <> 'retired'");
+                                                            " FROM opi.credentials c WHERE c.state <> 'retired' AND " +
+                                                            of_projects("c"),
+                                                        {projects});
   if (!rows) co_return failure(rows.error());
   for (const pg::Row row : *rows) {
     RowReader reader(row);
@@ -94,9 +105,12 @@ Task<Result<>> add_credentials(pg::Connection* connection, std::vector<Inventory
   co_return Result<>{};
 }
 
-Task<Result<>> add_drift(pg::Connection* connection, std::vector<InventoryEntry>* entries) {
-  const auto rows = co_await connection->query_prepared("SELECT d.deployment_id, d.key, d.inside, " +
-                                                        microseconds("d.seen_at") + " FROM opi.drift d");
+Task<Result<>> add_drift(pg::Connection* connection, std::vector<InventoryEntry>* entries,
+                         std::vector<std::string> projects) {
+  const auto rows =
+      co_await connection->query_prepared("SELECT d.deployment_id, d.key, d.inside, " + microseconds("d.seen_at") +
+                                              " FROM opi.drift d WHERE " + of_projects("d"),
+                                          {projects});
   if (!rows) co_return failure(rows.error());
   if (rows->empty()) co_return Result<>{};
   Places places;
@@ -230,7 +244,8 @@ const InventoryEntry* Inventory::find(std::string_view project, std::string_view
   return found != entries.end() && key(*found) == wanted ? &*found : nullptr;
 }
 
-Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster) {
+Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster,
+                                       std::vector<std::string> projects) {
   Inventory inventory;
   auto servers = co_await load_servers(connection);
   if (!servers) co_return failure(std::move(servers.error()));
@@ -238,18 +253,19 @@ Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string c
   // The order is that of bytes, which `find` relies on.
   const auto rows =
       co_await connection->query_prepared("SELECT " + deployment_columns() +
-                                              " FROM opi.deployments d WHERE $1 = '' OR d.cluster = $1 "
+                                              " FROM opi.deployments d WHERE ($1 = '' OR d.cluster = $1) "
+                                              "AND (cardinality($2::text[]) = 0 OR d.project = ANY ($2::text[])) "
                                               "ORDER BY d.project COLLATE \"C\", d.deployment COLLATE \"C\"",
-                                          {cluster});
+                                          {cluster, projects});
   if (!rows) co_return failure(rows.error());
   inventory.entries.reserve(static_cast<std::size_t>(rows->size()));
   for (const pg::Row row : *rows) {
     RowReader reader(row);
     inventory.entries.push_back({.deployment = read_deployment(&reader)});
   }
-  const auto added = co_await add_credentials(connection, &inventory.entries);
+  const auto added = co_await add_credentials(connection, &inventory.entries, projects);
   if (!added) co_return failure(added.error());
-  const auto drift = co_await add_drift(connection, &inventory.entries);
+  const auto drift = co_await add_drift(connection, &inventory.entries, projects);
   if (!drift) co_return failure(drift.error());
   co_return inventory;
 }

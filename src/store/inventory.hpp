@@ -161,7 +161,8 @@ struct Inventory {
   const InventoryEntry* find(std::string_view project, std::string_view deployment) const noexcept;
 };
 
-/// Four statements, whatever the size of the estate. `cluster` empty: all clusters.
-Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster = {});
+/// Four statements, whatever the size of the estate. `cluster` empty: all clusters; `projects` empty: all of them.
+Task<Result<Inventory>> load_inventory(pg::Connection* connection, std::string cluster = {},
+                                       std::vector<std::string> projects = {});
 
 }  // namespace opi::store

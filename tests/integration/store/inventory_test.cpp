@@ -182,6 +182,10 @@ TEST_F(StoreTest, TheWholeInventoryIsFourStatements) {
   ASSERT_TRUE(await(advance(connection_, entry->credentials[0].id, CredentialState::retired)));
   EXPECT_EQ(await(load_inventory(connection_))->find("p7", "test")->credentials.size(), 1U);
   EXPECT_EQ(await(load_inventory(connection_, "elsewhere"))->entries.size(), 0U);
+  const auto chosen = await(load_inventory(connection_, {}, {"p7", "p7", "none"}));
+  ASSERT_EQ(chosen->entries.size(), 1U);
+  EXPECT_EQ(chosen->entries[0].deployment.key.project, "p7");
+  EXPECT_EQ(chosen->entries[0].credentials.size(), 1U);
 }
 
 TEST_F(StoreTest, AServerThatWasSwappedIsNoticedUntilAPersonAcceptsIt) {
