@@ -5,7 +5,8 @@ usage: source_groups.py FILE.cpp …
 
 Most of what a compiler without optimisation does for a file, and all that clang-tidy does, is reading the headers that
 its neighbours read too. Sources of one folder that are compiled alike and whose unnamed namespaces do not name the same
-thing are therefore read together. The names are guessed from the text. Prints "GROUP FILE" for each file, in order.
+thing are therefore read together. The names are guessed from the text: clang_tidy.py looks again, file by file, at a
+group that does not compile. Prints "GROUP FILE" for each file, in order.
 """
 import os
 import re

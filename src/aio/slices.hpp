@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
-#include <boost/system/system_error.hpp>
 #include <cstddef>
 #include <exception>
 #include <vector>

@@ -74,6 +74,7 @@ class Pusher {
   Task<Result<RemoteTree>> read(std::string folder, SteadyTime deadline);
   /// Files of the branch as it was read last, by object id, in order. Errors: internal (one that is not there).
   Task<Result<std::vector<std::string>>> contents(std::vector<std::string> ids, SteadyTime deadline);
+  /// Every file that `render` names stands below `folder`; one that does not is refused (internal), nothing is pushed.
   Task<Result<PushReport>> push(std::string folder, RenderTree render, SteadyTime deadline);
 
   /// git processes started, for tests and measurements.
